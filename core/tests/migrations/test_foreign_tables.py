@@ -352,6 +352,32 @@ def test_what_another_plugin_asked_for_is_its_own_doing(assemble, items, notes):
         execute(app, "DROP FUNCTION note_it CASCADE")
 
 
+def test_what_a_trigger_of_the_revision_does_is_its_doing(assemble, items, notes):
+    """Whether or not it leaves the trigger in the database."""
+    notes.write(
+        1,
+        """\
+        op.create_table("notes", sa.Column("id", sa.Integer()))
+        if op.get_bind().dialect.name == "sqlite":
+            op.execute("CREATE TRIGGER emptied AFTER INSERT ON notes BEGIN DELETE FROM items; END")
+        else:
+            op.execute(
+                "CREATE FUNCTION empty_it() RETURNS trigger LANGUAGE plpgsql AS"
+                " 'BEGIN DELETE FROM items; RETURN new; END'"
+            )
+            op.execute(
+                "CREATE TRIGGER emptied AFTER INSERT ON notes"
+                " FOR EACH ROW EXECUTE FUNCTION empty_it()"
+            )
+        op.execute("INSERT INTO notes VALUES (1)")
+        """,
+    )
+    app = assemble(items, notes)
+    upgrade(app, "items")
+
+    refused(app)
+
+
 def test_a_table_that_was_handed_over_is_still_made(assemble, items, make_plugin):
     """The revisions of its first owner, which are applied to a new database, alter it as before."""
     notes = make_plugin("a_first_owner")

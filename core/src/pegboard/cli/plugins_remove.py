@@ -75,8 +75,7 @@ def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
         raise click.ClickException(str(error)) from error
     plugin = next((plugin for plugin in registry.plugins if plugin.name == name), None)
     if plugin is not None:
-        dependents = registry.dependents(plugin)
-        _reject_dependents(name, dependents + (_broken_dependents(plugin) if found.error else []))
+        _reject_dependents(name, _broken_dependents(plugin) + registry.dependents(plugin))
         _remove_active(plugin, yes=yes)
     elif installed := found.find(name):
         _reject_dependents(name, _broken_dependents(installed[0]))
@@ -208,15 +207,25 @@ def _remove_recorded(name: str, recorded: Absent, *, yes: bool) -> str:
 
 
 def _broken_dependents(plugin: Candidate) -> list[str]:
-    """Return the plugins that require one, and would be active if nothing were broken."""
+    """Return the plugins that require one, and would be active if nothing were broken.
+
+    Also those that do so by way of others; each comes before those that it requires.
+    """
     core = get_settings(CoreSettings)
     active = {one.name for one in get_registry().plugins}
-    return [
-        one.name
+    broken = [
+        one
         for one in installed_plugins()
-        if plugin.distribution
-        and one.distribution
-        and one.name not in {*active, plugin.name}
-        and find_exclusion(one, core) is None
-        and plugin.distribution.canonical_name in one.distribution.requires
+        if one.name not in {*active, plugin.name} and find_exclusion(one, core) is None
     ]
+    found = [plugin]
+    for needed in found:  # it grows meanwhile
+        found += [
+            one
+            for one in broken
+            if one not in found
+            and needed.distribution
+            and one.distribution
+            and needed.distribution.canonical_name in one.distribution.requires
+        ]
+    return [one.name for one in found[:0:-1]]

@@ -80,7 +80,8 @@ def shrink(  # noqa: PLR0913 - what the command has of its options
 
     runner = Runner(command, project, environment, lambda text: click.echo(text, err=True))
     needs = {
-        plugin.name: plugin.needs_with(start.python) & {*start.plugins} for plugin in space.plugins
+        plugin.name: (plugin.needs_with(start.python) & {*start.plugins}) - required
+        for plugin in space.plugins
     }
     shrinker = Shrinker(runner, needs, repeat=repeat, max_runs=max_runs)
     try:

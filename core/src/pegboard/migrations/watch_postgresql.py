@@ -42,17 +42,19 @@ _LOCKS = text("""
 """)
 
 # The rows of another table were perhaps written by a foreign key that points from it, or by a
-# trigger: neither is what the revision asked for.
+# trigger that was there before: neither is what the revision asked for.
 _WRITES_ON = text("""
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_trigger
-        WHERE tgrelid = ANY (:written) AND tgrelid <> :table AND NOT tgisinternal
+        WHERE oid = ANY (:triggers) AND tgrelid = ANY (:written) AND tgrelid <> :table
         UNION ALL
         SELECT FROM pg_catalog.pg_constraint
         WHERE conrelid = :table AND confrelid = ANY (:written) AND contype = 'f'
         AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))
     )
 """)
+
+_TRIGGERS = text("SELECT oid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal")
 
 
 @contextmanager
@@ -145,6 +147,7 @@ class _Watch:
         """By the ids of tables and sequences, the table that each belongs to."""
         self._table_of = {part.name: part.table for part in parts}
         self._before = read_states(connection, self._watched)
+        self._triggers = [*connection.scalars(_TRIGGERS)]
         self._refusals: dict[TableName, Exception] = {}
         """What is raised for the watched tables that the text of a statement has named."""
 
@@ -201,5 +204,5 @@ class _Watch:
         """Return whether a statement has written a table, and not a foreign key or a trigger."""
         if self._watched[oid] in self._refusals:
             return True
-        parameters = {"written": [*written], "table": oid}
+        parameters = {"written": [*written], "table": oid, "triggers": self._triggers}
         return not self._connection.scalar(_WRITES_ON, parameters)

@@ -29,6 +29,7 @@ _SECOND_IS_TABLE = {
     sqlite3.SQLITE_DROP_INDEX,
     sqlite3.SQLITE_DROP_TRIGGER,
 }
+_CREATE_TRIGGER = {sqlite3.SQLITE_CREATE_TEMP_TRIGGER, sqlite3.SQLITE_CREATE_TRIGGER}
 _LAST_IDS = "sqlite_sequence"
 
 
@@ -75,6 +76,8 @@ class _Watch:
         self._last_ids = self._read_last_ids()
         self._noted: dict[TableName, Exception] = {}
         """What is raised for a table if its last id has changed."""
+        self._own_triggers: set[str] = set()
+        """What the revision has created."""
         self.refusals: list[Exception] = []
         self.add(self._driver)
 
@@ -118,8 +121,10 @@ class _Watch:
         trigger: str | None,
     ) -> int:
         # What a trigger does is the doing of those who created it.
-        if trigger is not None:
+        if trigger is not None and trigger not in self._own_triggers:
             return sqlite3.SQLITE_OK
+        if action in _CREATE_TRIGGER and first is not None:
+            self._own_triggers.add(first)
         name = _table_of(action, first, second, schema)
         if name[1] == _LAST_IDS:
             self._noted = {table: self._refuse(table) for table in self._watched.values()}

@@ -160,5 +160,9 @@ def _requires(distribution: MetadataDistribution) -> dict[NormalizedName, Requir
     for line in distribution.requires or ():
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            requires[canonicalize_name(requirement.name)] = requirement
+            name = canonicalize_name(requirement.name)
+            if (known := requires.get(name)) is not None:  # both hold
+                requirement.specifier &= known.specifier
+                requirement.extras |= known.extras
+            requires[name] = requirement
     return requires

@@ -1,5 +1,6 @@
 """Services that plugins provide for each other, by interfaces that name no plugin."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -103,9 +104,10 @@ class Services:
         try:
             with naming_failures(plugin, PROVIDES):
                 service = implementation.function(*([app] if implementation.argnames else []))
+                lacking = _lacks(service, interface)
         finally:
             self._begun.remove(interface)
-        if lacking := _lacks(service, interface):
+        if lacking:
             raise PluginError(
                 plugin.problem(
                     Code.SERVICE_INVALID,
@@ -158,7 +160,7 @@ def _lacks(service: object, interface: type) -> str:
     """Return what keeps an object from being a service of an interface; empty if nothing does."""
     if not getattr(interface, "_is_protocol", False):
         return "" if isinstance(service, interface) else f"is no {interface.__qualname__}"
-    missing = [name for name in _members(interface) if not hasattr(service, name)]
+    missing = [name for name in _members(interface) if not _has(service, name)]
     if missing:
         return f"lacks {', '.join(missing)}"
     wrong = [
@@ -168,6 +170,12 @@ def _lacks(service: object, interface: type) -> str:
         and not is_method_like(declared, getattr(service, name))
     ]
     return f"has other arguments in {', '.join(wrong)}" if wrong else ""
+
+
+def _has(service: object, name: str) -> bool:
+    """Return whether an object has an attribute; a property is not run, which may not work yet."""
+    absent = object()
+    return inspect.getattr_static(service, name, absent) is not absent or hasattr(service, name)
 
 
 def _members(interface: type) -> list[str]:
