@@ -88,6 +88,16 @@ def test_a_plugin_for_an_older_core_is_told_both_versions(
     assert "a version of example-old made for this core" in problem.hint
 
 
+@pytest.mark.parametrize("name", ["pegboard", "flask"])
+def test_each_line_of_a_requirement_holds(
+    name: str, plugin_folder: PluginFolder, make_app: MakeApp
+) -> None:
+    """A distribution may be required for an extra as well, in a line without versions."""
+    plugin_folder.add("old", requires=["pegboard", f"{name}>=99", f"{name}[dotenv]"])
+    with pytest.raises(StartupError, match=f"requires {name}.*>=99"):
+        make_app(plugins=["old"])
+
+
 def test_a_plugin_for_an_older_core_loads_with_fewer_arguments(
     plugin_folder: PluginFolder, make_app: MakeApp
 ) -> None:

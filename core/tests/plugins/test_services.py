@@ -237,6 +237,28 @@ def test_what_is_no_such_service_stops_the_start(interface, service, text) -> No
     )
 
 
+def test_an_attribute_that_cannot_be_had_yet_is_there() -> None:
+    """A property is not run: it may need what comes later. What must be run is named."""
+
+    class Later:
+        send = SmtpMailer.send
+
+        @property
+        def sender(self) -> str:
+            raise RuntimeError
+
+    app = create_app(ALONE, plugins=[plugin("one", provide(Mailer, Later()))])
+    assert isinstance(get_registry(app).find_service(Mailer), Later)
+
+    class Proxy:
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    (problem,) = problems(plugin("one", provide(Mailer, Proxy())))
+    assert (Code.HOOK_FAILED, "one") == (problem.code, problem.plugin)
+    assert "pegboard_provides failed: RuntimeError: send" in problem.summary
+
+
 def test_a_service_with_other_arguments_stops_the_start() -> None:
     """The method is named."""
     service = NoMailer()

@@ -70,6 +70,27 @@ def test_what_it_finds_is_on_standard_output(project: Project, pegboard: Run) ->
     assert "smaller" not in done.stderr
 
 
+def test_what_the_own_plugin_requires_is_in_each_set(project: Project, pegboard: Run) -> None:
+    """Also in one that needs it and fails by itself: no smaller set is left out for it."""
+    root = project(
+        MATRIX.replace('"./audit", "./mail", "./search"', '".", "./a", "./b", "./reviews"'),
+        own="shop",
+        shop="pegboard-items",
+        items="",
+        a="",
+        b="",
+        reviews="pegboard-items",
+    )
+    check = "import sys; names = {*sys.argv[2].split(',')}; "
+    check += "sys.exit({'a', 'b'} <= names or 'reviews' in names)"
+    (root / "check.py").write_text(check)
+    command = [sys.executable, "check.py", "{environment}", "{plugins}"]
+
+    done = pegboard("plugins", "matrix", "--shrink", f"{FACTOR}-shop-all", "--", *command)
+
+    assert done.stdout.endswith(": items, reviews\n"), done.stdout + done.stderr
+
+
 def test_what_cannot_be_set_up_is_no_failure_of_its_command(
     project: Project, pegboard: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
