@@ -79,6 +79,14 @@ def test_the_badge_is_written_beside_the_report(run: Run, tmp_path: Path) -> Non
     assert ">gold</text>" in (tmp_path / "grade.svg").read_text(encoding="utf-8")
 
 
+def test_a_badge_that_cannot_be_written_is_refused_before_the_tests_run(run: Run) -> None:
+    """They may take minutes."""
+    done = run("--badge", "nowhere/grade.svg", found=report(Tier.PLATINUM, Outcome.FAILED))
+    assert 2 == done.exit_code
+    assert "'--badge': there is no folder nowhere" in done.stderr
+    assert "running the tests" not in done.stderr
+
+
 def test_a_mistake_in_the_table_is_told_without_a_traceback(run: Run) -> None:
     """With exit status 1, and nothing on standard output."""
     done = run(found=GradeError("[tool.pegboard.grade] has an unknown key"))

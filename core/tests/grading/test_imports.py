@@ -7,6 +7,7 @@ import pytest
 from pegboard.grading import RULES, TIERS, Outcome
 from pegboard.grading.imports import imports_of
 from pegboard.grading.subject import find_subject
+from pegboard.grading.types_check import find_silencing
 from pegboard.testing.distributions import PluginFolder
 
 
@@ -85,3 +86,35 @@ def test_only_the_subpackage_for_tests_may_import_what_is_for_tests(
     started = SimpleNamespace(test_modules=())
     found = rule.check(SimpleNamespace(imports=imports, started=started))  # type: ignore[arg-type]
     assert outcome == found.outcome, found.details
+
+
+def test_a_module_may_have_another_encoding(plugin_folder: PluginFolder) -> None:
+    """By the comment that Python reads, too."""
+    folder = plugin_folder.add("notes")
+    text = "# coding: latin-1\n# \u00e9\nfrom pegboard import server\n"
+    (folder / "plugin.py").write_bytes(text.encode("latin-1"))
+    subject = find_subject("notes", TIERS)
+    assert ["example_notes/plugin.py:3"] == [one.place for one in imports_of(subject)]
+    assert [] == [*find_silencing(subject)]
+
+
+@pytest.mark.parametrize(
+    "marker,outcome",
+    [
+        ("", Outcome.PASSED),
+        ("; extra == 'cache'", Outcome.PASSED),
+        ("; extra == 'cash'", Outcome.FAILED),
+        ("; python_version < '3'", Outcome.FAILED),
+    ],
+)
+def test_a_requirement_that_never_holds_declares_nothing(
+    marker: str, outcome: Outcome, plugin_folder: PluginFolder
+) -> None:
+    """One of an extra does, as the plugin may be able to do without."""
+    plugin_folder.add("notes", "import redis", requires=["pegboard", f"redis{marker}"])
+    (metadata,) = plugin_folder.path.glob("*/METADATA")
+    metadata.write_text(f"{metadata.read_text().strip()}\nProvides-Extra: cache\n")
+    subject = find_subject("notes", TIERS)
+    (rule,) = [one for one in RULES if one.id == "declared-imports"]
+    evidence = SimpleNamespace(subject=subject, imports=tuple(imports_of(subject)))
+    assert outcome == rule.check(evidence).outcome  # type: ignore[arg-type]

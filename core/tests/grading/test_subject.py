@@ -1,11 +1,14 @@
 """Finding the plugin that is graded, and its source."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pegboard.grading import TIERS, GradeError, claimed_grades
 from pegboard.grading.errors import Unavailable
+from pegboard.grading.evidence import Evidence
 from pegboard.grading.subject import find_subject
 from pegboard.grading.types_check import find_silencing
 from pegboard.testing.distributions import PluginFolder
@@ -151,3 +154,22 @@ def test_a_plugin_that_is_not_installed_is_told() -> None:
         find_subject("note", TIERS)
     assert str(caught.value).startswith("note is not installed; the installed plugins are: ")
     assert "notes" in str(caught.value)
+
+
+def test_a_plugin_of_one_module_is_told_what_to_do(plugin_folder: PluginFolder) -> None:
+    """To install it again would change nothing."""
+    shutil.rmtree(plugin_folder.add("notes"))
+    (plugin_folder.path / "example_notes.py").touch()
+    with pytest.raises(GradeError, match=r"one module .*: make it example_notes/__init__\.py"):
+        find_subject("notes", TIERS)
+
+
+def test_pages_are_what_is_written_for_people(plugin_folder: PluginFolder, tmp_path: Path) -> None:
+    """Of folders too: whoever builds documents with Sphinx writes reStructuredText."""
+    plugin_folder.add("notes")
+    docs = write_project(tmp_path, "example-notes") / "docs"
+    (docs / "more").mkdir(parents=True)
+    for name in ("a.md", "b.rst", "more/c.txt", "d.py"):
+        (docs / name).write_text(f"This is {name}.", encoding="utf-8")
+    texts = Evidence(find_subject("notes", TIERS, tmp_path)).texts
+    assert ["a.md", "b.rst", "c.txt"] == [*re.findall(r"[a-d]\.(?:md|rst|txt|py)", texts)]

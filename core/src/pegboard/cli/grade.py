@@ -33,6 +33,10 @@ def grade(
     The exit status is 1 if the plugin says of itself, in [tool.pegboard.grade] of its
     pyproject.toml, what a checker does not confirm.
     """
+    if badge is not None and not badge.parent.is_dir():
+        # Before the tests have run for minutes.
+        message = f"there is no folder {badge.parent}"
+        raise click.BadParameter(message, param_hint="'--badge'")
     from pegboard import grading  # noqa: PLC0415 - no other command needs it
 
     try:

@@ -97,7 +97,7 @@ class Evidence:
             return found[0]
         for place in self.subject.options.docs:
             path = source / place
-            pages = sorted(path.rglob("*.md")) if path.is_dir() else [path]
+            pages = sorted(path.rglob("*")) if path.is_dir() else [path]
             pages = [page for page in pages if page.is_file() and page.suffix in _PAGES]
             found += [page.read_text(encoding="utf-8") for page in pages]
         return "\n".join(found)

@@ -39,7 +39,7 @@ def imports_of(subject: Subject) -> Iterator[Import]:
     """Yield what a plugin's modules import and use of other packages."""
     for path in subject.modules:
         place = path.relative_to(subject.folder.parent)
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(path.read_bytes())
         for found in (*_imports(tree, place), *_uses(tree, place)):
             if found.top != subject.package:
                 yield found

@@ -43,7 +43,7 @@ class Options:
     tests: tuple[str, ...] = ("tests",)
     """The folders of its own tests, seen from its pyproject.toml."""
     docs: tuple[str, ...] = ("README.md", "docs")
-    """Files, and folders of pages in Markdown, that document it, seen from its pyproject.toml."""
+    """Files and folders with pages that document it, seen from its pyproject.toml."""
     calls: int = 100
     """The calls of Python functions that the plugin may add to a request for another's route."""
     timeout: int = 1800

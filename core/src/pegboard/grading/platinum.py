@@ -31,9 +31,14 @@ def imports_public_names(evidence: Evidence) -> Finding:
 
 def declares_imports(evidence: Evidence) -> Finding:
     """Check that its distribution requires what it imports."""
+    metadata = evidence.subject.metadata
+    requirements = map(Requirement, metadata.requires or ())
+    extras = ["", *metadata.metadata.get_all("Provides-Extra", ())]
+    # What an extra is for may be missing: its import is where the plugin can do without it.
     declared = {
-        canonicalize_name(Requirement(line).name)
-        for line in evidence.subject.metadata.requires or ()
+        canonicalize_name(one.name)
+        for one in requirements
+        if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras)
     }
     providers = packages_distributions()
     mistakes = []

@@ -107,8 +107,14 @@ def find_subject(name: str, tiers: Collection[str], source: Path | None = None) 
         raise GradeError(message)
     metadata = distribution(candidate.distribution.name)
     spec = find_spec(candidate.package)
-    if spec is None or not spec.submodule_search_locations:
+    if spec is None:
         message = f"{name}: there is no package {candidate.package}; install it again"
+        raise GradeError(message)
+    if not spec.submodule_search_locations:
+        message = (
+            f"{name} is the one module {candidate.package}, and only a package can be graded: make "
+            f"it {candidate.package}/__init__.py"
+        )
         raise GradeError(message)
     found = _find_source(metadata, source)
     pyproject = _read(found / "pyproject.toml") if found else _shipped(metadata)

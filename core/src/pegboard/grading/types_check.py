@@ -41,6 +41,7 @@ STRICT_TEXTS = ("does not explicitly export", "Untyped decorator", "Class cannot
 
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+_BEFORE_CODE = {tokenize.ENCODING, tokenize.NL, tokenize.NEWLINE, tokenize.STRING}
 _CONFIGURES = re.compile(r"#\s*mypy:")
 _IGNORES = re.compile(r"#\s*type:\s*ignore")
 
@@ -72,7 +73,7 @@ def find_silencing(subject: Subject) -> Iterator[str]:
             yield f"{place}:1: error: mypy reads it in place of the module: remove it  [silenced]"
     for path in subject.modules:
         place = path.relative_to(subject.folder.parent)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(ast.parse(path.read_bytes())):
             if text := _hidden(node):
                 yield f"{place}:{getattr(node, 'lineno', 1)}: error: {text}  [silenced]"
     yield from _silencing_comments(subject)
@@ -95,13 +96,12 @@ def _hidden(node: ast.AST) -> str | None:
 def _silencing_comments(subject: Subject) -> Iterator[str]:
     for path in subject.modules:
         is_head = True  # where `type: ignore` is for the whole module
-        text = path.read_text(encoding="utf-8")
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        for token in tokenize.tokenize(io.BytesIO(path.read_bytes()).readline):
             if token.type == tokenize.COMMENT:
                 if _CONFIGURES.match(token.string) or (is_head and _IGNORES.match(token.string)):
                     place = f"{path.relative_to(subject.folder.parent)}:{token.start[0]}"
                     yield f"{place}: error: remove the comment {token.string!r}  [silenced]"
-            elif token.type not in {tokenize.NL, tokenize.NEWLINE, tokenize.STRING}:
+            elif token.type not in _BEFORE_CODE:
                 is_head = False
 
 
