@@ -175,6 +175,9 @@ class FragileSettings(Settings):
     when: complex = setting(0, doc="Of a type that is not supported.")
     token: str = setting("", doc="A token.", secret=True, validate=lambda value: int(value or 0))
     size: int = setting("abc", doc="With a default of the wrong type.")
+    pages: list[str] = setting([], doc="Of a type for which there is another.")
+    share: float = setting(0.5, doc="With a check that is wrong.", validate=lambda _: {}["share"])
+    owner: str
 
 
 class Fragile:
@@ -193,8 +196,13 @@ def test_mistakes_in_a_declaration_are_reported_with_the_plugin(monkeypatch):
     monkeypatch.setenv("PEGBOARD_FRAGILE_TOKEN", "hunter2")
     with pytest.raises(StartupError) as caught:
         create_app(plugins=[Fragile()])
-    assert ["fragile"] * 3 == [found.plugin for found in caught.value.problems]
-    assert "hunter2" not in str(caught.value)
+    assert ["fragile"] * 6 == [found.plugin for found in caught.value.problems]
+    told = str(caught.value)
+    assert "hunter2" not in told
+    assert "Its check failed with ValueError. FRAGILE_TOKEN: A token." in told
+    assert "Its check failed with KeyError: 'share'. FRAGILE_SHARE: With" in told
+    assert "its setting pages of FragileSettings is of the type list[str]" in told
+    assert "missing setting FRAGILE_OWNER [" in told
 
 
 def test_the_value_of_a_secret_is_never_printed(monkeypatch):

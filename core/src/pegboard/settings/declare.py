@@ -38,7 +38,9 @@ def setting(
     metadata = {"doc": doc, "validate": validators, "secret": secret, "formerly": formerly}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata, repr=not secret)
-    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
+    # `dataclasses` would refuse a list, and name an option that there is not here.
+    kept = tuple(default) if isinstance(default, list | set) else default
+    return dataclasses.field(default=kept, metadata=metadata, repr=not secret)
 
 
 _VALUES = (str, int, float, bool, list, tuple, dict, dataclasses.Field)

@@ -111,7 +111,8 @@ class _SettingError(Exception):
 def _look_up(declaration: Declaration, sources: Sources) -> Value:
     raw, origin = _find(declaration, sources)
     if raw is dataclasses.MISSING:
-        summary = f"missing setting {declaration.key}: {declaration.doc}"
+        doc = f": {declaration.doc}" if declaration.doc else ""
+        summary = f"missing setting {declaration.key}{doc}"
         hint = f"Set {' or '.join(declaration.variables)}."
         raise _SettingError(Code.SETTING_MISSING, summary, hint)
     try:
@@ -126,7 +127,11 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
         messages = error.messages if isinstance(error, ValidationError) else ()
         allowed = " ".join(str(message) for message in messages)
         if not allowed or (declaration.secret and _quotes(allowed, str(raw))):
-            allowed = "Its check failed."
+            text = "" if declaration.secret else f": {' '.join(str(error).split())}"
+            told = (
+                "" if isinstance(error, ValidationError) else f" with {type(error).__name__}{text}"
+            )
+            allowed = f"Its check failed{told}."
         # A check may quote the value, or the part of a list that it refuses.
         for part in filter(None, (str(raw), *map(str.strip, str(raw).split(",")))):
             allowed = allowed.replace(part, _masked(part))
