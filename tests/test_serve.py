@@ -558,6 +558,12 @@ def broken():
     raise RuntimeError("a bug in mid-stream")
 
 
+@blueprint.get("/endless")
+def endless():
+    while True:
+        yield b"x" * 65536
+
+
 @blueprint.get("/exit")
 def leave():
     sys.exit(3)
@@ -646,6 +652,17 @@ def test_an_error_in_mid_stream_breaks_the_connection(slow: LiveServer):
     wait_until(lambda: "a bug in mid-stream" in slow.output, "the error is logged")
     [line] = [line for line in slow.output.splitlines() if "a bug in mid-stream" in line]
     assert "[mine]" in line
+
+
+def test_a_client_that_takes_nothing_is_one_line(serve, folder: Path):
+    """And no error of the service; its connection is broken off."""
+    server = serve(**with_plugin(folder), PEGBOARD_BODY_TIMEOUT="0.2")
+    with send(server.port, "GET /slow/endless HTTP/1.1\r\nHost: x\r\n\r\n"):
+        told = "the client has taken nothing of its answer for 0.2 s, and its connection is closed"
+        wait_until(lambda: told in server.output, "it is logged")
+        wait_until(lambda: "GET /slow/endless" in server.output, "the request ends")
+    assert 200 == server.request("GET", "/health")[0]
+    assert "Application callable" not in server.output
 
 
 def test_a_view_that_exits_is_one_error(slow: LiveServer):

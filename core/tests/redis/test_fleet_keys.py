@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from redis import Redis
 
+from pegboard import create_app
 from pegboard.redis import fleet_keys, get_fleet_keys
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import WAIT_TIMEOUT
@@ -49,6 +50,18 @@ def test_replicas_with_different_keys_are_told(replica: MakeReplica, caplog):
         assert (200, ["secret_key"]) == (answer.status_code, body["degraded"])
         assert "failing" == body["checks"]["secret_key"]
     assert not any(key in caplog.text for key in (OLD, OTHER))
+
+
+def test_a_database_is_one_however_its_url_is_written(redis_url: str):
+    """With the usual port or without it, by any user; another database is another service's."""
+    urls = ("a@DB/shop", "b@db:5432/shop", "b@db:5433/shop", "b@db/other")
+    config = {"ENV": "testing", "REDIS_URL": redis_url, "SESSIONS": "cookie"}
+    one, same, *others = (
+        create_app({**config, "SECRET_KEY": key, "DATABASE_URL": f"postgresql://{url}"}, plugins=[])
+        for key, url in zip((OLD, OTHER, NEW, NEW), urls, strict=True)
+    )
+    assert [0, 1] == [foreign(one), foreign(same)]
+    assert [0, 0] == [foreign(app) for app in others]
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,12 @@ def test_a_key_that_the_core_overwrites_is_refused():
         *("", "dev", "changeme", "short", SECRET[:31], "x" * 32, "01" * 20, "passw0rd" * 4),
         *("changeme" * 4 + "c", "1234567890" * 3 + "12"),
         *("s3cret-" + "changeme" * 5, SECRET[:16] * 2, "9876543210" * 3 + "98"),
+        "replace-this-with-a-real-secret-key-in-production",
+        "Your_very_long_KEY_goes_here_please_change",
     ],
 )
 def test_production_refuses_a_secret_that_is_none(secret, monkeypatch):
-    """Missing, publicly known, under 32 bytes, or some characters again and again."""
+    """Missing, known, a placeholder, under 32 bytes, or some characters again and again."""
     monkeypatch.setenv("SECRET_KEY", secret)
     monkeypatch.setenv("DATABASE_URL", "sqlite://")
     assert "SECRET_KEY" in refused("production")

@@ -14,6 +14,8 @@ from pegboard.redis import close_redis, init_fleet_keys, init_redis
 from pegboard.settings import Configuration, reader_of
 from pegboard.start_times import timed
 
+_POSTGRESQL_PORT = 5432
+
 
 @timed("database, Redis, migrations")
 def init_backends(app: Flask, configuration: Configuration, assembled: Registry) -> None:
@@ -63,9 +65,10 @@ def _init_database(app: Flask, configuration: Configuration) -> None:
 def _fleet(app: Flask) -> str:
     """Return what the processes of one service share besides Redis: the database's place."""
     url = make_url(app.config["SQLALCHEMY_DATABASE_URI"])
-    host = url.query.get("host") or url.host
+    host = str(url.query.get("host") or url.host or "").lower()
+    port = url.port or (_POSTGRESQL_PORT if host else None)
     is_file = url.get_backend_name() == "sqlite" and url.database
-    return str(Path(str(url.database)).absolute() if is_file else (host, url.port, url.database))
+    return str(Path(str(url.database)).absolute() if is_file else (host, port, url.database))
 
 
 def _histories(assembled: Registry) -> list[History]:

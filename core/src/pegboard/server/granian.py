@@ -37,7 +37,7 @@ from pegboard.server.listening import (
     UnixAddress,
     notice_lost_clients,
 )
-from pegboard.server.requests import Gateway
+from pegboard.server.requests import Gateway, SlowClientError
 from pegboard.server.supervision import Served, SupervisedServer
 from pegboard.server.workers import (
     COMPANION_TIMEOUT,
@@ -82,6 +82,11 @@ _LOGGING = {
 }
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether Granian logs more than what the gateway has told it, and logged itself."""
+    return SlowClientError.__name__ not in record.getMessage()
+
+
 def run(
     load: Callable[[], "Flask"],
     address: Address | UnixAddress,
@@ -92,6 +97,7 @@ def run(
 ) -> None:
     """Do as `pegboard.server.run`, which has imported this."""
     _raise_file_limit()
+    logging.getLogger("_granian.utils").addFilter(_is_news)
     os.register_at_fork(after_in_child=_restore_handlers)
     # Workers share the memory of what is not written to; to look at an object for garbage writes.
     gc.collect()

@@ -1,6 +1,7 @@
 """The three configurations, what `create_app` reads from one, and what production refuses."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,9 @@ DEVELOPMENT_SECRET = "development-only-secret-key-never-use-it-in-production"  #
 MIN_SECRET_BYTES = 32
 MIN_DISTINCT = 6
 """Different characters; 32 random digits have fewer once in ten million times."""
+
+_PLACEHOLDER = re.compile("change.?(me|this)|please.?change|replace|placeholder", re.IGNORECASE)
+"""What stands in examples, and in a random text of letters once in millions of times."""
 
 _PIECE = 4
 """Characters of the pieces of which a key should have different ones."""
@@ -188,6 +192,8 @@ def _weakness(key: str) -> str | None:
         return "too short or publicly known"
     if len(set(key)) < MIN_DISTINCT or _repeats_itself(key):
         return "the same few characters again and again"
+    if _PLACEHOLDER.search(key):
+        return "a placeholder"
     return None
 
 

@@ -127,11 +127,7 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
         messages = error.messages if isinstance(error, ValidationError) else ()
         allowed = " ".join(str(message) for message in messages)
         if not allowed or (declaration.secret and _quotes(allowed, str(raw))):
-            text = "" if declaration.secret else f": {' '.join(str(error).split())}"
-            told = (
-                "" if isinstance(error, ValidationError) else f" with {type(error).__name__}{text}"
-            )
-            allowed = f"Its check failed{told}."
+            allowed = f"Its check failed{_with(error, is_secret=declaration.secret)}."
         # A check may quote the value, or the part of a list that it refuses.
         for part in filter(None, (str(raw), *map(str.strip, str(raw).split(",")))):
             allowed = allowed.replace(part, _masked(part))
@@ -139,6 +135,14 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
         hint = f"{allowed} {declaration.key}: {declaration.doc}"
         raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
     return Value(declaration, value, origin)
+
+
+def _with(error: BaseException, *, is_secret: bool) -> str:
+    """Return the error of a check that has no message for operators."""
+    if isinstance(error, ValidationError):
+        return ""
+    text = "" if is_secret else f": {' '.join(str(error).split())}"
+    return f" with {type(error).__name__}{text}"
 
 
 def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:

@@ -196,6 +196,16 @@ async def test_the_setting_is_the_longest_time(
         held.go.release()
 
 
+async def test_a_request_without_any_time_is_not_begun(
+    assemble: Callable[..., Flask], held: Held, serve: Serve
+):
+    """Though a thread is free."""
+    async with serve(assemble(), threads=1) as client:
+        answer = await client.ask("/held/a", headers={"Request-Timeout": "0"})
+    assert 503 == answer.status
+    assert [] == held.begun
+
+
 @pytest.mark.parametrize("how", ["in parts", "without a limit"])
 async def test_an_answer_that_may_take_long_is_not_given_up(
     assemble: Callable[..., Flask], held: Held, serve: Serve, how: str

@@ -36,7 +36,7 @@ from pegboard.server.requests.client import Client, ClientGoneError
 from pegboard.server.requests.environ import WITHOUT_BODY, Scope, environ_of, has_body
 from pegboard.server.requests.pools import RequestThreads
 from pegboard.server.requests.request import Request
-from pegboard.server.requests.response import Outlet, Send
+from pegboard.server.requests.response import Outlet, Send, SlowClientError
 from pegboard.server.requests.waiting import Backends, OnLoop
 from pegboard.settings import CoreSettings, get_settings
 from pegboard.stages import STAGE_RUN, Answer, StageRun, Stages, answer_of
@@ -231,6 +231,9 @@ class Gateway:
         except APIError as error:
             stage_run, _ = environ.get(STAGE_RUN) or (None, None)
             await self._send(request, answer_of(error), stage_run)
+        except SlowClientError as error:
+            logger.info("%s, and its connection is closed", error)
+            raise  # else the server would end the answer as if it were whole
         except Exception:
             if request.outlet.has_begun:
                 raise  # the server logs it

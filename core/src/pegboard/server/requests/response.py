@@ -24,6 +24,10 @@ _headers: dict[tuple[str, str], tuple[bytes, bytes]] = {}
 """Encoded headers. The first ones are kept, among them all that most answers have in common."""
 
 
+class SlowClientError(TimeoutError):
+    """Raised when a client takes nothing of its answer any more; its connection is broken off."""
+
+
 class Draining(Protocol):
     """Says whether the process is about to stop."""
 
@@ -70,17 +74,25 @@ class Outlet:
         return {"type": "http.response.start", "status": status, "headers": encoded}
 
     async def go_on(self, part: bytes) -> None:
-        """Send a part of the body, as fast as the client takes it. Raises `TimeoutError`."""
+        """Send a part of the body, as fast as the client takes it. Raises `SlowClientError`."""
         for start in range(0, len(part), _PIECE):
             piece = part[start : start + _PIECE]
-            async with asyncio.timeout(self._timeout):
-                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._send_in_time(
+                {"type": "http.response.body", "body": piece, "more_body": True}
+            )
             self.size += len(piece)
 
     async def end(self) -> None:
-        """Send the end of the body. Raises `TimeoutError`."""
-        async with asyncio.timeout(self._timeout):
-            await self._send({"type": "http.response.body", "body": b""})
+        """Send the end of the body. Raises `SlowClientError`."""
+        await self._send_in_time({"type": "http.response.body", "body": b""})
+
+    async def _send_in_time(self, message: Mapping[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._send(message)
+        except TimeoutError:
+            text = f"the client has taken nothing of its answer for {self._timeout:g} s"
+            raise SlowClientError(text) from None
 
 
 def _encode(header: tuple[str, str]) -> tuple[bytes, bytes]:

@@ -42,6 +42,8 @@ class Turn(Generic[T]):
         Raises what `fail` is given, `APIError` if the time is over, and `ClientGoneError`.
         """
         threads, client = self._threads, self._admission.client
+        if self._admission.deadline.seconds <= 0:
+            raise self._admission.late()
         is_waiting = threads.are_busy
         job = self._job = Job(function)
         threads.submit(job)
