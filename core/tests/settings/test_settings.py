@@ -176,7 +176,7 @@ class FragileSettings(Settings):
     token: str = setting("", doc="A token.", secret=True, validate=lambda value: int(value or 0))
     size: int = setting("abc", doc="With a default of the wrong type.")
     pages: list[str] = setting([], doc="Of a type for which there is another.")
-    share: float = setting(0.5, doc="With a check that is wrong.", validate=lambda _: {}["share"])
+    share: float = setting(0.5, doc="With a check that is wrong.", validate=lambda _: [].pop())
     owner: str
 
 
@@ -200,7 +200,7 @@ def test_mistakes_in_a_declaration_are_reported_with_the_plugin(monkeypatch):
     told = str(caught.value)
     assert "hunter2" not in told
     assert "Its check failed with ValueError. FRAGILE_TOKEN: A token." in told
-    assert "Its check failed with KeyError: 'share'. FRAGILE_SHARE: With" in told
+    assert "Its check failed with IndexError: pop from empty list. FRAGILE_SHARE: With" in told
     assert "its setting pages of FragileSettings is of the type list[str]" in told
     assert "missing setting FRAGILE_OWNER [" in told
 
