@@ -521,6 +521,7 @@ def test_workers_end_when_their_parent_was_killed(serve):
 
 
 SLOW = """
+import os
 import sys
 import time
 from pathlib import Path
@@ -556,6 +557,15 @@ def download():
 def broken():
     yield b"first"
     raise RuntimeError("a bug in mid-stream")
+
+
+@blueprint.get("/fork")
+def fork():
+    pid = os.fork()
+    if not pid:
+        time.sleep(600)
+        os._exit(0)
+    return str(pid)
 
 
 @blueprint.get("/endless")
@@ -663,6 +673,21 @@ def test_a_client_that_takes_nothing_is_one_line(serve, folder: Path):
         wait_until(lambda: "GET /slow/endless" in server.output, "the request ends")
     assert 200 == server.request("GET", "/health")[0]
     assert "Application callable" not in server.output
+
+
+def test_a_process_that_a_view_forks_takes_no_connections(serve, folder: Path):
+    """When the worker that forked it has been replaced: it would accept none of them."""
+    server = serve(**with_plugin(folder), WORKERS="1")
+    forked = psutil.Process(int(get(server.port, "/slow/fork")[1]))
+    try:
+        [worker] = [one for one in psutil.Process(server.pid).children() if is_listening(one)]
+        worker.kill()
+        wait_until(lambda: has_ended(worker), "the worker ends")
+        workers = psutil.Process(server.pid).children
+        wait_until(lambda: any(map(is_listening, workers())), "another one is there")
+        assert [200] * 16 == [get(server.port, "/health")[0] for _ in range(16)]
+    finally:
+        forked.kill()
 
 
 def test_a_view_that_exits_is_one_error(slow: LiveServer):

@@ -35,6 +35,7 @@ from pegboard.server.listening import (
     ServedTLS,
     Transport,
     UnixAddress,
+    leave_to_parent,
     notice_lost_clients,
 )
 from pegboard.server.requests import Gateway, SlowClientError
@@ -191,6 +192,7 @@ class Worker:
             tell_error(error)
             sys.exit(error.exit_code if isinstance(error, click.ClickException) else 1)
         stop_with_parent(self.limits.kill_timeout)
+        os.register_at_fork(after_in_child=partial(leave_to_parent, self.address))
         threading.Thread(
             target=notice_lost_clients, args=(self.address,), name="pegboard-clients", daemon=True
         ).start()

@@ -6,7 +6,12 @@ from pegboard.server.listening.connections import (
     ConnectionLimits,
     ConnectionWatch,
 )
-from pegboard.server.listening.sockets import count_connections, hold_off, notice_lost_clients
+from pegboard.server.listening.sockets import (
+    count_connections,
+    hold_off,
+    leave_to_parent,
+    notice_lost_clients,
+)
 from pegboard.server.listening.tls import TLS, ServedTLS, Transport
 from pegboard.server.listening.unix_socket import UnixAddress, UnixListener
 
@@ -24,5 +29,6 @@ __all__ = [
     "find_address",
     "find_endpoint",
     "hold_off",
+    "leave_to_parent",
     "notice_lost_clients",
 ]

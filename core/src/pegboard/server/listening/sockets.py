@@ -50,6 +50,17 @@ def hold_off(address: Address | UnixAddress) -> None:
             listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
+def leave_to_parent(address: Address | UnixAddress) -> None:
+    """Close the sockets of an address in a process that a view or a plugin has forked.
+
+    Else the kernel gives it a share of the connections to the port when its parent has ended, and
+    nobody accepts them; and clients do not learn that the parent has closed theirs.
+    """
+    if sys.platform == "linux":
+        for number in [number for number, _ in endpoints(address)]:
+            os.close(number)
+
+
 def notice_lost_clients(address: Address | UnixAddress) -> None:
     """Wait until this process listens on a port, then turn on TCP keep-alive.
 
