@@ -34,7 +34,7 @@ WORKDIR /srv/pegboard
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=270s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; port = os.environ['PEGBOARD_MANAGEMENT'].rpartition(':')[2]; urllib.request.urlopen(f'http://127.0.0.1:{port}/health/live', timeout=2)"]
 ENTRYPOINT ["pegboard"]
 CMD ["serve"]
