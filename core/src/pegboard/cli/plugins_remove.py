@@ -75,7 +75,10 @@ def _remove(found: Diagnosis, name: str, *, yes: bool) -> None:
         raise click.ClickException(str(error)) from error
     plugin = next((plugin for plugin in registry.plugins if plugin.name == name), None)
     if plugin is not None:
-        _reject_dependents(name, _broken_dependents(plugin) + registry.dependents(plugin))
+        # What is not active by choice has no say, unless its tables refer to these.
+        skipped = {one.plugin for one in registry.skipped}
+        broken = [one for one in _broken_dependents(plugin) if found.error or one in skipped]
+        _reject_dependents(name, broken + registry.dependents(plugin))
         _remove_active(plugin, yes=yes)
     elif installed := found.find(name):
         _reject_dependents(name, _broken_dependents(installed[0]))
