@@ -6,9 +6,22 @@ import pytest
 
 from pegboard.grading import RULES, TIERS, Outcome
 from pegboard.grading.imports import imports_of
+from pegboard.grading.rule import Finding
 from pegboard.grading.subject import find_subject
 from pegboard.grading.types_check import find_silencing
 from pegboard.testing.distributions import PluginFolder
+
+
+def judge(rule_id: str) -> Finding:
+    """Judge the imports of notes by one rule."""
+    subject = find_subject("notes", TIERS)
+    (rule,) = [one for one in RULES if one.id == rule_id]
+    evidence = SimpleNamespace(
+        subject=subject,
+        imports=tuple(imports_of(subject)),
+        started=SimpleNamespace(test_modules=()),
+    )
+    return rule.check(evidence)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,9 +69,7 @@ def test_what_is_private_is_found_however_it_is_reached(
 ) -> None:
     """By imports, attributes and names; with the place."""
     plugin_folder.add("notes", source)
-    imports = tuple(imports_of(find_subject("notes", TIERS)))
-    (rule,) = [one for one in RULES if one.id == "public-imports"]
-    found = rule.check(SimpleNamespace(imports=imports))  # type: ignore[arg-type]
+    found = judge("public-imports")
     assert (Outcome.FAILED if told else Outcome.PASSED) == found.outcome, found.details
     if told:
         assert any(
@@ -81,10 +92,7 @@ def test_only_the_subpackage_for_tests_may_import_what_is_for_tests(
     path = plugin_folder.add("notes") / file
     path.parent.mkdir(exist_ok=True)
     path.write_text("import pytest\n", encoding="utf-8")
-    imports = tuple(imports_of(find_subject("notes", TIERS)))
-    (rule,) = [one for one in RULES if one.id == "no-test-imports"]
-    started = SimpleNamespace(test_modules=())
-    found = rule.check(SimpleNamespace(imports=imports, started=started))  # type: ignore[arg-type]
+    found = judge("no-test-imports")
     assert outcome == found.outcome, found.details
 
 
@@ -114,7 +122,4 @@ def test_a_requirement_that_never_holds_declares_nothing(
     plugin_folder.add("notes", "import redis", requires=["pegboard", f"redis{marker}"])
     (metadata,) = plugin_folder.path.glob("*/METADATA")
     metadata.write_text(f"{metadata.read_text().strip()}\nProvides-Extra: cache\n")
-    subject = find_subject("notes", TIERS)
-    (rule,) = [one for one in RULES if one.id == "declared-imports"]
-    evidence = SimpleNamespace(subject=subject, imports=tuple(imports_of(subject)))
-    assert outcome == rule.check(evidence).outcome  # type: ignore[arg-type]
+    assert outcome == judge("declared-imports").outcome

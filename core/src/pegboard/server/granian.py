@@ -25,6 +25,7 @@ from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
+from pegboard.forking import after_fork
 from pegboard.redis import get_fleet_keys
 from pegboard.server.limits import Limits
 from pegboard.server.listening import (
@@ -192,7 +193,7 @@ class Worker:
             tell_error(error)
             sys.exit(error.exit_code if isinstance(error, click.ClickException) else 1)
         stop_with_parent(self.limits.kill_timeout)
-        os.register_at_fork(after_in_child=partial(leave_to_parent, self.address))
+        after_fork(gateway, lambda _: leave_to_parent(self.address))
         threading.Thread(
             target=notice_lost_clients, args=(self.address,), name="pegboard-clients", daemon=True
         ).start()
