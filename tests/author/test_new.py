@@ -156,7 +156,7 @@ def test_it_can_be_given_away(written: Sequence[Path], tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {name.partition("/")[2] for name in archive.namelist()}
     assert {"py.typed", "migrations/notes_0001_create_the_table.py", "licenses/LICENSE"} <= held
-    shutil.unpack_archive(next(tmp_path.glob("*.tar.gz")), tmp_path)
+    shutil.unpack_archive(next(tmp_path.glob("*.tar.gz")), tmp_path, filter="data")
     source = tmp_path / "pegboard_notes-0.1.0"
     assert (source / "tests/test_resource.py").exists()
 
