@@ -140,3 +140,18 @@ def test_a_name_that_resembles_an_active_plugin_is_warned_of(
     told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     expected = "after='ordes' of pegboard_setup in plugin shop is not used: {} Did you mean orders?"
     assert [expected.format("no plugin of this name is active.")] == told
+
+
+@pytest.mark.parametrize(
+    "given,question",
+    [("example-orders", " Did you mean orders?"), ("Some-Other", "")],
+)
+def test_a_name_that_no_plugin_can_have_is_warned_of(
+    plugin_folder: PluginFolder, caplog: pytest.LogCaptureFixture, given: str, question: str
+) -> None:
+    """It is the name of a distribution, as a rule."""
+    names = set_up(plugin_folder, orders="", shop=f"after={given!r}")
+    assert ["orders", "shop"] == order(PLUGINS=names)
+    told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    expected = f"after={given!r} of pegboard_setup in plugin shop is not used: no plugin has"
+    assert [f"{expected} such a name.{question}"] == told

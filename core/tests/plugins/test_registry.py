@@ -610,6 +610,26 @@ def test_tables_whose_names_differ_in_case_are_one(plugin_folder: PluginFolder):
     )
 
 
+@pytest.mark.parametrize(
+    "url,schema", [("sqlite://", "main"), ("postgresql://127.0.0.1:1/nowhere", "public")]
+)
+def test_a_table_is_one_whether_the_default_schema_is_named_or_not(
+    url: str, schema: str, plugin_folder: PluginFolder
+):
+    """And a schema of that name on the other database is another one."""
+    other = {"main": "public", "public": "main"}[schema]
+    plugin_folder.add_table("alpha", table="notes")
+    for name, named in (("beta", schema), ("gamma", other)):
+        plugin_folder.add_table(
+            name, table="notes", columns=f'__table_args__ = {{"schema": "{named}"}}'
+        )
+    (problem,) = problems(PLUGINS="alpha,beta,gamma", DATABASE_URL=url)
+    assert problem.summary.startswith(
+        f"table {schema}.notes is table notes of plugin alpha (example-alpha 1.0), "
+        "where the default schema is named or left out"
+    )
+
+
 @pytest.mark.parametrize("name", ["serve", "db"])
 def test_a_command_of_the_core_cannot_be_taken(name: str, plugin_folder: PluginFolder):
     """A plugin's command does not shadow the platform's."""

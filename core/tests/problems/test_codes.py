@@ -289,6 +289,9 @@ def two(): ...
         hook("pegboard_health_checks", "return [pegboard.HealthCheck('vault', print)] * 2")
     ),
     Code.COLLISION_TABLE: both(MODELS),
+    Code.COLLISION_MIGRATIONS: both(
+        hook("pegboard_migrations", "import pathlib", "return pathlib.Path('/usr/share')")
+    ),
     Code.COLLISION_HOOK: Mistake(
         plugins=dict.fromkeys(
             ("shop", "shop_sale"),

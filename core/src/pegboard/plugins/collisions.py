@@ -60,8 +60,6 @@ characters of a name of PostgreSQL.
 
 _BLUEPRINTS = "pegboard_blueprints"
 
-_SAME_TABLE = "where case does not count, as in SQLite"
-
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 RESERVED_NAMES = ("base", "core", "head", "heads", "site")
@@ -70,12 +68,19 @@ RESERVED_NAMES = ("base", "core", "head", "heads", "site")
 _CODES = {
     "blueprint": Code.COLLISION_BLUEPRINT,
     "command": Code.COLLISION_COMMAND,
+    "folder of revisions": Code.COLLISION_MIGRATIONS,
     "health check": Code.COLLISION_HEALTH_CHECK,
     "plugin name": Code.COLLISION_PLUGIN_NAME,
     "setting": Code.COLLISION_SETTING,
     "single-provider strategy": Code.COLLISION_PROVIDER,
     "table": Code.COLLISION_TABLE,
 }
+
+_CHANGES = {
+    Code.COLLISION_MIGRATIONS: "Return a folder of its own in {name}",
+    Code.COLLISION_PROVIDER: "",
+}
+"""What to do about what is not renamed."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,13 @@ class UniqueName:
     """The function, class or table that has it, if there is one."""
     member: str = ""
     """What in the class has it."""
+    canonical: str = ""
+    """What all spellings of the name share, if it has more than one."""
 
     @property
     def identity(self) -> tuple[str, str]:
-        """What two of one name share. SQLite does not tell `Items` from `items`."""
-        return self.kind, self.name.lower() if self.kind == "table" else self.name
+        """What two of one name share."""
+        return self.kind, self.canonical or self.name
 
 
 def is_plugin_name(name: str) -> bool:
@@ -154,7 +161,8 @@ def find_collisions(
             collisions += routes.add(plugin, rules_of(scratch), locate)
         except PluginError as error:
             problems += error.problems
-    names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin))]
+    schema = "public." if str(config["DATABASE_URL"]).startswith("postgres") else "main."
+    names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin, schema))]
     collisions += _same_names([*names, *_providers(plugins, manager)], manager)
     return collisions, problems
 
@@ -178,7 +186,7 @@ def _same_name(
     if later is earlier:
         summary = f"it has two: {name.kind} {name.name}"
         if name.name != other.name:
-            summary += f", and {other.name}, {_SAME_TABLE}"
+            summary += f", and {other.name}, {_why_same(name, other)}"
         return Collision(code, later, later, summary, change="Rename one of the two", **places)
     return Collision(
         code,
@@ -186,7 +194,7 @@ def _same_name(
         earlier,
         later_summary=_claim(name, other, earlier),
         earlier_summary=_claim(other, name, later),
-        change="" if code is Code.COLLISION_PROVIDER else "Rename it in {name}",
+        change=_CHANGES.get(code, "Rename it in {name}"),
         **places,
     )
 
@@ -195,8 +203,15 @@ def _claim(name: UniqueName, other: UniqueName, owner: Plugin | None) -> str:
     """Return what is wrong with a name that another owner has."""
     what = f"{name.kind} {name.name}"
     if name.name != other.name:
-        return f"{what} is {other.kind} {other.name} of {titled(owner)}, {_SAME_TABLE}"
+        return f"{what} is {other.kind} {other.name} of {titled(owner)}, {_why_same(name, other)}"
     return f"{what} belongs to {titled(owner)} {'too' if owner else 'already'}"
+
+
+def _why_same(name: UniqueName, other: UniqueName) -> str:
+    """Return why two spellings name one table."""
+    if name.name.lower() == other.name.lower():
+        return "where case does not count, as in SQLite"
+    return "where the default schema is named or left out"
 
 
 def _locate(name: UniqueName, manager: pluggy.PluginManager) -> str:
@@ -225,7 +240,8 @@ def _core_names() -> Iterator[UniqueName]:
         yield UniqueName("setting", declaration.key, None)
 
 
-def _names_of(plugin: Plugin) -> Iterator[UniqueName]:
+def _names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
+    """Yield the names; the default schema is the prefix of a table that may be left out."""
     yield UniqueName("plugin name", plugin.name, plugin)
     settings = plugin.settings
     for one in declarations_of(settings, plugin.name) if settings else ():
@@ -238,8 +254,13 @@ def _names_of(plugin: Plugin) -> Iterator[UniqueName]:
     for check in plugin.health_checks:
         name = f"{plugin.name}.{check.name}"
         yield UniqueName("health check", name, plugin, "pegboard_health_checks", check.check)
+    if plugin.migrations is not None:
+        name = str(plugin.migrations.resolve())
+        yield UniqueName("folder of revisions", name, plugin, "pegboard_migrations")
     for name, table in plugin.metadata.tables.items() if plugin.metadata is not None else ():
-        yield UniqueName("table", name, plugin, "pegboard_models", table)
+        # SQLite does not tell `Items` from `items`.
+        canonical = name.lower().removeprefix(default_schema)
+        yield UniqueName("table", name, plugin, "pegboard_models", table, canonical=canonical)
 
 
 @cache

@@ -7,8 +7,9 @@ from typing import cast
 
 import pluggy
 
+from pegboard.plugins.collisions import is_plugin_name
 from pegboard.plugins.contributions import Plugin
-from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.discovery import Candidate, plugins_named
 from pegboard.plugins.origin import join_places, locate_function
 from pegboard.problems import Code, Problem
 from pegboard.settings import Unused
@@ -101,12 +102,23 @@ def _unknown(
         for key in ("before", "after"):
             for name in _named(one, key):
                 if name not in known:
-                    near = difflib.get_close_matches(name, known.keys() - {one.plugin_name}, n=1)
+                    # Any plugin may be absent; what no plugin can be called is a mistake.
+                    is_possible = is_plugin_name(name)
                     yield Unused(
                         f"{key}={name!r} of {hook} in plugin {one.plugin_name}",
-                        "no plugin of this name is active",
-                        near[0] if near else None,
+                        "no plugin of this name is active"
+                        if is_possible
+                        else "no plugin has such a name",
+                        _meant(name, [known[each] for each in known if each != one.plugin_name]),
+                        is_warned=not is_possible,
                     )
+
+
+def _meant(name: str, others: Sequence[Candidate]) -> str | None:
+    """Return the plugins of the distribution of this name; or one whose own name is like it."""
+    of_distribution = [one.name for one in plugins_named(name, others)]
+    near = difflib.get_close_matches(name, [one.name for one in others], n=1)
+    return " or ".join(of_distribution or near) or None
 
 
 def _circle(

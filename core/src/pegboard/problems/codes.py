@@ -599,6 +599,15 @@ class Code(ProblemCode):
         ),
         "Rename it in one of the two, or disable one of the two plugins.",
     )
+    COLLISION_MIGRATIONS = (
+        "PB_COLLISION_MIGRATIONS",
+        "Two plugins have their revisions in one folder, of which each would run those of both.",
+        (
+            "folder of revisions /usr/share belongs to plugin shop "
+            "(example-shop 1.0) too, at example_stock/plugin.py:2 and example_shop/plugin.py:2"
+        ),
+        "Give one of the two a folder of its own, or disable one of the two plugins.",
+    )
     COLLISION_HOOK = (
         "PB_COLLISION_HOOK",
         "Two plugins, or a plugin and the core, declare a hook of the same name.",
