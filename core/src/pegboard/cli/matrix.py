@@ -90,7 +90,7 @@ def matrix(  # noqa: PLR0913 - one argument for each option
         found = kit.read_matrix(project, strength=strength, max_jobs=max_jobs, touching=touching)
         if shrink is not None:
             report = shrinking.shrink(
-                kit, found, shrink, project, command or COMMAND, repeat=repeat, max_runs=max_runs
+                found, shrink, project, command or COMMAND, repeat=repeat, max_runs=max_runs
             )
             shrinking.show(report, is_json=is_json)
             return

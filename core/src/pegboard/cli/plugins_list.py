@@ -13,7 +13,8 @@ from pegboard.logs import no_warnings, not_logged
 from pegboard.plugins import Skipped
 from pegboard.settings import nearest_name
 
-_HEADER = ("NAME", "DISTRIBUTION", "STATE", "CLAIMS", "SCHEMA", "START", "ROUTES", "TABLES")
+_BEFORE_REASON = ("NAME", "DISTRIBUTION", "STATE")
+_HEADER = (*_BEFORE_REASON, "CLAIMS", "SCHEMA", "START", "ROUTES", "TABLES")
 _WIDE = ("HOOKS", "SETTINGS", "COMMANDS")
 
 
@@ -96,20 +97,20 @@ def _lines(reports: Sequence[PluginReport], *, wide: bool) -> Iterator[str]:
         _row(one, grades.get(one.name, "-")) for one in reports
     ]
     count = len(rows[0]) if wide else fitting_columns(rows, 4)
-    lines = [*as_table([row[:count] for row in rows])]
-    yield lines[0]
-    for report, line in zip(reports, lines[1:], strict=True):
-        state = report.state
-        if not state.reason:
+    lines = as_table([row[:count] for row in rows])
+    starts = as_table([row[: len(_BEFORE_REASON)] for row in rows])
+    yield next(lines)
+    next(starts)
+    for report, line, start in zip(reports, lines, starts, strict=True):
+        reason = report.state.reason
+        whole = f"{start}: {reason}"
+        if not reason:
             yield line
-            continue
-        start = line[: line.index(state.word, len(f"{report.name}  "))] + state.word
-        whole = f"{start}: {state.reason}"
-        if wide or len(whole) <= WIDTH:
+        elif wide or len(whole) <= WIDTH:
             yield whole
         else:
             yield start
-            yield from wrapped(state.reason)
+            yield from wrapped(reason)
 
 
 def _claimed_grades() -> dict[str, str]:

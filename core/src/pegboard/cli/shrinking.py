@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
@@ -53,8 +52,7 @@ class Report:
         return sorted({*plugins, *self.required})
 
 
-def shrink(  # noqa: PLR0913 - what the command has of its options
-    kit: ModuleType,
+def shrink(
     matrix: "Matrix",
     name: str,
     project: Path,
@@ -68,7 +66,10 @@ def shrink(  # noqa: PLR0913 - what the command has of its options
     Raises `MatrixError` if the plugins of the name do not go together, and `ClickException` if
     there is no such combination, or the command cannot be run.
     """
-    start: Combination | None = matrix.by_name.get(name) or kit.parse_name(name, matrix.space)
+    # Only authors have it, and whoever has a matrix.
+    from tox_pegboard.combinations import checked, name_of, parse_name  # noqa: PLC0415
+
+    start: Combination | None = matrix.by_name.get(name) or parse_name(name, matrix.space)
     if start is None:
         message = f"{name} is no combination; pegboard plugins matrix lists them."
         raise click.ClickException(message)
@@ -76,7 +77,7 @@ def shrink(  # noqa: PLR0913 - what the command has of its options
     required = space.with_needs((), start.python)
 
     def environment(plugins: frozenset[str]) -> str:
-        return str(kit.name_of(kit.checked(plugins | required, values, space), space))
+        return name_of(checked(plugins | required, values, space), space)
 
     runner = Runner(command, project, environment, lambda text: click.echo(text, err=True))
     needs = {

@@ -30,7 +30,7 @@ _INTERNAL_ERROR = 3
 _WARNING_ENDS = re.compile(r"^INTERNALERROR> (\S*Warning): (.*)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One test in one environment."""
 
@@ -267,22 +267,22 @@ def _case(case: ET.Element, evidence: dict[str, Any], shown: dict[str, Any]) -> 
     else:
         outcome = "skipped" if "skipped" in tags else "passed"
     return Case(
-        evidence["name"],
-        outcome,
-        any(_is_left_out(one, evidence["marks"]) for one in case.iterfind("skipped")),
-        evidence["class"],
-        frozenset(evidence["contracts"]),
-        frozenset(evidence["replaces"]),
-        evidence.get("proves"),  # which reports of an older testing kit do not have
-        frozenset(evidence["left_out"]),
-        frozenset(evidence["databases"]),
-        frozenset(evidence["fixtures"]),
-        frozenset(evidence["marks"]),
-        frozenset(shown.get("proofs", ())),
-        shown.get("plugin"),
-        shown.get("resource"),
-        shown.get("resource_package"),
-        evidence["python"],
-        frozenset(evidence["plugins"]),
-        shown.get("raises_warnings", False),
+        name=evidence["name"],
+        outcome=outcome,
+        is_left_out=any(_is_left_out(one, evidence["marks"]) for one in case.iterfind("skipped")),
+        group=evidence["class"],
+        contracts=frozenset(evidence["contracts"]),
+        replaces=frozenset(evidence["replaces"]),
+        proves=evidence.get("proves"),  # which reports of an older testing kit do not have
+        left_out=frozenset(evidence["left_out"]),
+        databases=frozenset(evidence["databases"]),
+        fixtures=frozenset(evidence["fixtures"]),
+        marks=frozenset(evidence["marks"]),
+        proofs=frozenset(shown.get("proofs", ())),
+        plugin=shown.get("plugin"),
+        resource=shown.get("resource"),
+        package=shown.get("resource_package"),
+        python=evidence["python"],
+        plugins=frozenset(evidence["plugins"]),
+        raises_warnings=shown.get("raises_warnings", False),
     )

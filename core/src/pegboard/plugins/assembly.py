@@ -30,7 +30,6 @@ from pegboard.settings import (
     Unused,
     Value,
     declarations_of,
-    is_readable,
     prefix_of,
     resolve_settings,
     unknown_settings,
@@ -223,10 +222,7 @@ def _resolve_settings(
         )
         values += found
         problems += find_wrong_types(plugin, plugin.settings)
-        told = {one.declaration.key for one in found if not is_readable(one.declaration.annotation)}
-        problems += (
-            plugin.adopt(one) for one in wrong if one.summary.split()[1].rstrip(":") not in told
-        )
+        problems += map(plugin.adopt, wrong)
         if settings is not None:
             resolved[plugin.settings] = settings
     by_name = {plugin.name: plugin for plugin in plugins}

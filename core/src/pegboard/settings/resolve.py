@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from pegboard.deprecation import Deprecation, warn
 from pegboard.problems import Code, Problem
-from pegboard.settings.convert import convert, holds_text, spell
+from pegboard.settings.convert import convert, holds_text, is_readable, spell
 from pegboard.settings.declare import Declaration, S, declarations_of
 from pegboard.settings.service_links import is_service_link
 
@@ -89,7 +89,9 @@ def resolve_settings(
         try:
             values.append(_look_up(declaration, sources))
         except _SettingError as error:
-            problems.append(error.problem)
+            # Of a type that no value can have, the class is the problem.
+            if is_readable(declaration.annotation):
+                problems.append(error.problem)
             # So that all problems are found in one start.
             safe = declaration.key in _SAFEGUARDS
             default = _SAFEGUARDS.get(declaration.key, declaration.default)

@@ -151,13 +151,14 @@ def _reasons(space: Space, present_on: Mapping[str, frozenset[str]]) -> Iterator
             needed = {plugin.name} | space.with_needs([plugin.name], python) | own
             for one in space.exclusions:
                 is_certain = one.plugins <= needed and one.values == {"python": python}
-                if one.reason and is_certain:
+                is_news = len(missing) == len(pythons) or not (
+                    one.is_unsupported and plugin.name in one.plugins
+                )
+                if one.reason and is_certain and is_news:
                     found.setdefault(one.reason, []).append(python)
-        own_python = f"{plugin.name} requires Python"
         for reason, where in found.items():
-            if len(missing) == len(pythons) or not reason.startswith(own_python):
-                place = "" if len(where) == len(pythons) else f" on Python {', '.join(where)}"
-                yield f"{plugin.name} is in no combination{place}: {reason}"
+            place = "" if len(where) == len(pythons) else f" on Python {', '.join(where)}"
+            yield f"{plugin.name} is in no combination{place}: {reason}"
 
 
 def _plugin(touching: str | None, space: Space) -> str | None:

@@ -190,7 +190,9 @@ def _unsupported(plugins: Iterable[Plugin], pythons: Iterable[str]) -> Iterable[
         for python in pythons:
             if not supported.contains(f"{python}.999"):
                 reason = f"{plugin.name} requires Python {plugin.requires_python}"
-                yield Exclusion(frozenset([plugin.name]), {"python": python}, reason)
+                yield Exclusion(
+                    frozenset([plugin.name]), {"python": python}, reason, is_unsupported=True
+                )
 
 
 def _exclusion(

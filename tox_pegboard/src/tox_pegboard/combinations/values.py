@@ -60,6 +60,8 @@ class Exclusion:
     """A value by the name of its axis."""
     reason: str = field(default="", compare=False)
     """Why they cannot be combined, where nobody said that they should not."""
+    is_unsupported: bool = field(default=False, compare=False)
+    """Whether the plugin itself says that it does not run on that Python."""
 
     def excludes(self, plugins: Iterable[str], values: Mapping[str, str]) -> bool:
         """Return whether a combination with these plugins and values is excluded."""
