@@ -105,12 +105,6 @@ class TestRedisStrategy(CacheStrategyContract):
         """The strategy of a process that cannot reach the server."""
         return get_cache(make_process(REDIS_URL="redis://127.0.0.1:1")).strategy
 
-    @pytest.fixture(autouse=True)
-    def nobody_waits(self, monkeypatch):
-        """The other process trusts what it has read no longer than this one waits."""
-        monkeypatch.setattr(epoch, "TRUST", 0.2)
-        monkeypatch.setattr(epoch, "WAIT", 0.25)
-
 
 class Prepared:
     """A strategy whose fences and leases are handled as the event loop does it."""
