@@ -114,7 +114,13 @@ async def test_too_many_waiting_requests_are_refused_at_once(
 ):
     """In the platform's format; what needs no thread of a view is answered all the same."""
     async with serve(assemble(QUEUE=1), threads=1) as client:
-        first, second = client.visit("/held/a"), client.visit("/held/b")
+        threads = client.gateway._threads
+        first = client.visit("/held/a")
+        await asyncio.to_thread(held.starts.acquire, timeout=WAIT_TIMEOUT)
+        second = client.visit("/held/b")
+        await asyncio.to_thread(
+            wait_until, lambda: 1 == threads.stats()["waiting"], "another waits for the thread"
+        )
         refused = await client.ask("/held/c", headers={"Origin": "https://app.example"})
         assert (503, "1") == (refused.status, refused.header("Retry-After"))
         assert json.loads(refused.body) == {
@@ -125,7 +131,7 @@ async def test_too_many_waiting_requests_are_refused_at_once(
         assert [200, 200] == [(await client.ask(path)).status for path in ("/greeting", "/health")]
         held.go.release(2)
         assert [b"a", b"b"] == [(await visit.answer()).body for visit in (first, second)]
-        assert 1 == client.gateway._threads.stats()["refused"]
+        assert 1 == threads.stats()["refused"]
         held.go.release()
         assert b"d" == (await client.ask("/held/d")).body
     assert ["a", "b", "d"] == held.begun
