@@ -1,6 +1,20 @@
 """What holds for all test trees."""
 
 import gc
+import os
+import tempfile
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the runs of pytest that tests start a folder of their own.
+
+    Each removes what earlier runs have left, and fails where another one does so at the same time.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="pytest-", ignore_cleanup_errors=True)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def pytest_collection_finish() -> None:

@@ -19,6 +19,8 @@ pytestmark = pytest.mark.slow
 
 ITEM = "/api/items/1"
 
+LONG = 6_000_000
+
 HELD = '''
 import socket
 
@@ -28,13 +30,19 @@ import pegboard
 blueprint = flask.Blueprint("held", __name__)
 
 
-@blueprint.get("/held/<name>")
+@blueprint.route("/held/<name>", methods=["GET", "POST"])
 def held(name):
     """Keep a thread until the test lets it go."""
     with socket.create_connection(("127.0.0.1", PORT)) as connection:
         connection.sendall(name.encode() + b"\\n")
         connection.recv(1)
     return name
+
+
+@blueprint.get("/long")
+def long():
+    """Give a long answer in parts."""
+    return (b"x" * 50_000 for _ in range(130))
 
 
 @pegboard.hookimpl
@@ -202,15 +210,36 @@ def test_only_idle_connections_live_longer_than_the_headers_may_take(serve, hold
         assert served.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
-def test_idle_connections_of_one_client_do_not_keep_others_out(serve, holder: Holder):
-    """Of more than it may have, the unused ones are closed; those of its requests stay."""
+BODY_DUE = b"POST /held/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", BODY_DUE], ids=["nothing", "no body"])
+def test_unused_connections_of_one_client_do_not_keep_others_out(
+    serve, holder: Holder, sent: bytes
+):
+    """Of more than it may have, those go on which it has sent no request, or owes its body."""
     server = serve(PEGBOARD_BACKLOG="128", PEGBOARD_CONNECTIONS_PER_CLIENT="20")
     with ExitStack() as stack:
         served = stack.enter_context(send(server, "/held/a"))
         assert "a" == holder.begun()
         for _ in range(150):
-            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            stack.enter_context(connection).sendall(sent)
         assert 200 == get(server, "/health")[0]
         assert "connections are closed: their clients have more than they may" in server.output
         holder.let_go("a")
         assert served.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_reads_steadily_is_not_given_up(serve):
+    """However slowly, and however much of the answer the kernel keeps for it."""
+    server = serve(PEGBOARD_BODY_TIMEOUT="1")
+    with socket.socket() as client:
+        client.settimeout(30)
+        client.connect(("127.0.0.1", server.port))
+        client.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        received = 0
+        while part := client.recv(60_000):
+            received += len(part)
+            time.sleep(0.05)
+    assert received > LONG, server.output

@@ -68,9 +68,11 @@ def test_a_worker_whose_loop_stands_still_is_replaced(serve_stuck):
     killed = r"worker (\d) \(process (\d+)\) stands still for 2 s, and is killed"
     wait_until(lambda: bool(re.search(killed, server.output)), "it is killed", timeout=20)
     assert "in backtrack" in server.output
-    wait_until(lambda: "was killed by SIGKILL; it is replaced at once" in server.output, "replaced")
+    wait_until(lambda: "has ended; it is replaced at once" in server.output, "replaced")
     wait_until(lambda: all(answers(server) for _ in range(8)), "all workers serve", timeout=20)
     assert 1 == len(re.findall(killed, server.output))
+    assert "SIGKILL" not in server.output, "nobody else has killed it"
+    assert "Unexpected exit" not in server.output
 
 
 @pytest.mark.parametrize("path,frame", [("/wait", "in wait"), ("/staged", "in prepare")])

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import flask
 import pytest
 from flask import request
 from flask.testing import FlaskClient
@@ -365,3 +366,25 @@ def test_a_plugin_adds_to_the_document(make_app: MakeApp):
 
     document = make_app(plugins=[Contact()]).test_client().get("/openapi.json").get_json()
     assert {"name": "pegboard"} == document["info"]["contact"]
+
+
+class Nested:
+    """A plugin with a plain blueprint in a documented one."""
+
+    name = "nested"
+
+    @hookimpl
+    def pegboard_blueprints(self):
+        """Serve the view of the inner one."""
+        outer = Blueprint("outer", __name__, url_prefix="/outer")
+        inner = flask.Blueprint("inner", __name__)
+        inner.add_url_rule("/inner", view_func=lambda: "nested", endpoint="view")
+        outer.register_blueprint(inner)
+        return [outer]
+
+
+def test_a_plain_blueprint_can_be_nested(make_app: MakeApp):
+    """Its views are served, and not documented."""
+    client = make_app(plugins=[Nested()]).test_client()
+    assert b"nested" == client.get("/outer/inner").data
+    assert "/outer/inner" not in client.get("/openapi.json").get_json()["paths"]

@@ -486,3 +486,10 @@ def test_a_transaction_below_a_decorator_without_wraps_is_explained(
     assert ["checked.<locals>.run, without functools.wraps", "pegboard.transactional"] == [
         one.removeprefix("example_shop.plugin.") for one in told[-2:]
     ]
+
+
+def test_a_method_without_a_path_is_no_plugin(make_app: MakeApp, cli: RunCLI) -> None:
+    """The path was forgotten."""
+    done = cli("explain", "get", app=make_app(plugins=[]))
+    assert 2 == done.exit_code
+    assert "A path is missing: pegboard explain get /health" in done.output

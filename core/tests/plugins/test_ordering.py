@@ -131,6 +131,9 @@ def test_one_of_a_circle_may_be_skipped(plugin_folder: PluginFolder) -> None:
     assert ["one"] == order(PLUGINS=names, PLUGINS_POLICY="two=skip")
 
 
+PLACE = ", at example_shop/plugin.py:3"
+
+
 def test_a_name_that_resembles_an_active_plugin_is_warned_of(
     plugin_folder: PluginFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -138,8 +141,8 @@ def test_a_name_that_resembles_an_active_plugin_is_warned_of(
     names = set_up(plugin_folder, orders="", shop="after=['ordes', 'search']")
     assert ["orders", "shop"] == order(PLUGINS=names)
     told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
-    expected = "after='ordes' of pegboard_setup in plugin shop is not used: {} Did you mean orders?"
-    assert [expected.format("no plugin of this name is active.")] == told
+    expected = f"after='ordes' of pegboard_setup in plugin shop{PLACE} is not used: no plugin of"
+    assert [f"{expected} this name is active. Did you mean orders?"] == told
 
 
 @pytest.mark.parametrize(
@@ -153,5 +156,5 @@ def test_a_name_that_no_plugin_can_have_is_warned_of(
     names = set_up(plugin_folder, orders="", shop=f"after={given!r}")
     assert ["orders", "shop"] == order(PLUGINS=names)
     told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
-    expected = f"after={given!r} of pegboard_setup in plugin shop is not used: no plugin has"
+    expected = f"after={given!r} of pegboard_setup in plugin shop{PLACE} is not used: no plugin has"
     assert [f"{expected} such a name.{question}"] == told

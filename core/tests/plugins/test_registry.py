@@ -227,6 +227,26 @@ def test_wrong_arguments_of_a_plugins_hooks_are_all_reported_and_nothing_else(
 TAKES = "pegboard_shop_{} takes {}, which the hook does not give"
 
 
+@pytest.mark.parametrize("declared,is_told", [("def", True), ("async def", False)])
+def test_an_async_implementation_of_a_hook_that_is_none_is_reported(
+    plugin_folder: PluginFolder, *, declared: str, is_told: bool
+):
+    """Nothing would run it; whoever declares an async hook awaits what it returns."""
+    plugin_folder.add(
+        "shop", DECLARING.replace("\ndef pegboard_shop", f"\n{declared} pegboard_shop")
+    )
+    plugin_folder.add("one", "@pegboard.hookimpl\nasync def pegboard_shop_after(change): ...\n")
+    if not is_told:
+        create_app({**ALONE, "PLUGINS": "shop,one"})
+        return
+    (problem,) = problems(PLUGINS="shop,one")
+    assert ("one", Code.HOOK_RESULT_INVALID) == (problem.plugin, problem.code)
+    assert (
+        "pegboard_shop_after is an async function, which nothing would run, "
+        "at example_one/plugin.py:2"
+    ) == problem.summary
+
+
 def test_the_other_hooks_of_one_that_is_taken_are_known(plugin_folder: PluginFolder):
     """Only the collision is reported."""
     declaring = DECLARING.replace("pegboard_shop_", "pegboard_shop_sale_")
@@ -627,6 +647,68 @@ def test_a_table_is_one_whether_the_default_schema_is_named_or_not(
     assert problem.summary.startswith(
         f"table {schema}.notes is table notes of plugin alpha (example-alpha 1.0), "
         "where the default schema is named or left out"
+    )
+
+
+def test_the_table_of_a_plugins_version_belongs_to_it(plugin_folder: PluginFolder):
+    """Alembic makes it, and keeps there how far the plugin's revisions have run."""
+    plugin_folder.add_table("alpha")
+    plugin_folder.add_table("beta", table="alembic_version_alpha")
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert problem.code == Code.COLLISION_TABLE
+    assert problem.summary.startswith(
+        "table alembic_version_alpha belongs to plugin alpha (example-alpha 1.0) too, at "
+    )
+
+
+def test_two_plugins_have_no_class_of_settings_in_common(plugin_folder: PluginFolder):
+    """Each would have its own values under its own prefix, and the class has one set of them."""
+    plugin_folder.add(
+        "alpha",
+        """
+        class Sizes(pegboard.Settings):
+            size: int = pegboard.setting(1, doc="Size.")
+
+        @pegboard.hookimpl
+        def pegboard_settings():
+            return Sizes
+        """,
+    )
+    plugin_folder.add(
+        "beta",
+        """
+        from example_alpha.plugin import Sizes
+
+        @pegboard.hookimpl
+        def pegboard_settings():
+            return Sizes
+        """,
+    )
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert (Code.COLLISION_SETTING, "beta") == (problem.code, problem.plugin)
+    assert problem.summary.startswith(
+        "class of settings example_alpha.plugin.Sizes belongs to plugin alpha (example-alpha 1.0)"
+    )
+
+
+@pytest.mark.parametrize("where", ["import", "set-up"])
+def test_an_error_that_cannot_be_told_is_a_problem_of_its_plugin(
+    plugin_folder: PluginFolder, where: str
+):
+    """With the type, and the line that has raised it."""
+    code = """
+        class Untold(Exception):
+            def __str__(self):
+                raise ValueError("no text")
+
+        @pegboard.hookimpl
+        def pegboard_setup(app):
+            raise Untold
+        """
+    plugin_folder.add("alpha", code + ("\n        raise Untold\n" if where == "import" else ""))
+    (problem,) = problems(PLUGINS="alpha")
+    assert "Untold: its text cannot be had, ValueError, at example_alpha/plugin.py:" in (
+        problem.summary
     )
 
 

@@ -34,6 +34,13 @@ def test_each_limit_is_the_setting_of_its_name():
                 "idle connections are kept for the longer time"
             ),
         ),
+        (
+            {"BACKLOG": 128},
+            (
+                "PEGBOARD_CONNECTIONS_PER_CLIENT (256) is not less than PEGBOARD_BACKLOG (128): "
+                "one client may have all connections of a worker"
+            ),
+        ),
     ],
 )
 def test_a_setting_that_another_one_keeps_from_its_effect_is_told(

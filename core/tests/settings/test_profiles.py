@@ -126,10 +126,12 @@ def test_a_key_that_the_core_overwrites_is_refused():
         *("s3cret-" + "changeme" * 5, SECRET[:16] * 2, "9876543210" * 3 + "98"),
         "replace-this-with-a-real-secret-key-in-production",
         "Your_very_long_KEY_goes_here_please_change",
+        "your-secret-key-goes-here-please!!",
+        f"{SECRET}\n{SECRET[::-1]}",
     ],
 )
 def test_production_refuses_a_secret_that_is_none(secret, monkeypatch):
-    """Missing, known, a placeholder, under 32 bytes, or some characters again and again."""
+    """Missing, known, a placeholder, under 32 bytes, or the same characters again and again."""
     monkeypatch.setenv("SECRET_KEY", secret)
     monkeypatch.setenv("DATABASE_URL", "sqlite://")
     assert "SECRET_KEY" in refused("production")
@@ -166,7 +168,7 @@ def test_production_refuses_a_weak_earlier_key(monkeypatch):
     monkeypatch.setenv("SECRET_KEY", SECRET)
     monkeypatch.setenv("DATABASE_URL", "sqlite://")
     monkeypatch.setenv("SECRET_KEY_FALLBACKS", f"{SECRET[::-1]},changeme")
-    assert "SECRET_KEY_FALLBACKS is too short" in refused("production")
+    assert "key 2 of SECRET_KEY_FALLBACKS is too short" in refused("production")
 
 
 def test_production_refuses_the_secret_of_development(monkeypatch):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import flask
+import flask.sansio.blueprints
 import flask_smorest
 from flask import Flask
 from marshmallow import RAISE, Schema, validate
@@ -224,6 +225,13 @@ class Blueprint(_DocumentedBlueprint):
     def any_query(view: "F") -> "F":
         """Let a view, or a view class, that reads `flask.request.args` take any parameter."""
         return open_query(view)
+
+    def register_blueprint(self, blueprint: "flask.sansio.blueprints.Blueprint", **options: Any) -> None:
+        """Nest a blueprint in this one; the views of a plain one are in no document."""
+        if isinstance(blueprint, flask_smorest.Blueprint):
+            super().register_blueprint(blueprint, **options)
+        else:
+            flask.Blueprint.register_blueprint(self, blueprint, **options)
 
     def register_views_in_doc(self, api: Api, app: Flask, *args: Any, **kwargs: Any) -> None:
         """Document the views in the app's context, as schemas may read its settings."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from http import HTTPMethod
 
 import click
 from flask.cli import ScriptInfo, pass_script_info
@@ -59,6 +60,9 @@ def explain(info: ScriptInfo, what: str, path: str | None, *, as_json: bool) -> 
 def _explain_plugin(found: Diagnosis, name: str, *, as_json: bool) -> set[str]:
     """Print why plugins are active or not; return their names."""
     candidates = found.find(name)
+    if not candidates and name.upper() in HTTPMethod.__members__:
+        message = f"A path is missing: pegboard explain {name} /health"
+        raise click.UsageError(message)
     if not candidates:
         raise unknown_plugin(name, [one.name for one in found.installed])
     activities = [explain_plugin(found, one) for one in candidates]

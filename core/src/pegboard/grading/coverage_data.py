@@ -23,8 +23,8 @@ package =
     {package}
 [report]
 exclude_lines =
-    if TYPE_CHECKING:
-    assert_never\\(
+    ^\\s*if (typing\\.)?TYPE_CHECKING:
+    ^\\s*(typing\\.)?assert_never\\(
     ^\\s*\\.\\.\\.$
 """
 

@@ -67,6 +67,7 @@ RESERVED_NAMES = ("base", "core", "head", "heads", "site")
 
 _CODES = {
     "blueprint": Code.COLLISION_BLUEPRINT,
+    "class of settings": Code.COLLISION_SETTING,
     "command": Code.COLLISION_COMMAND,
     "folder of revisions": Code.COLLISION_MIGRATIONS,
     "health check": Code.COLLISION_HEALTH_CHECK,
@@ -244,6 +245,9 @@ def _names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
     """Yield the names; the default schema is the prefix of a table that may be left out."""
     yield UniqueName("plugin name", plugin.name, plugin)
     settings = plugin.settings
+    if settings is not None:
+        name = f"{settings.__module__}.{settings.__qualname__}"
+        yield UniqueName("class of settings", name, plugin, "pegboard_settings", settings)
     for one in declarations_of(settings, plugin.name) if settings else ():
         yield UniqueName("setting", one.key, plugin, "pegboard_settings", settings, one.field)
     for blueprint in plugin.blueprints:
@@ -257,6 +261,8 @@ def _names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
     if plugin.migrations is not None:
         name = str(plugin.migrations.resolve())
         yield UniqueName("folder of revisions", name, plugin, "pegboard_migrations")
+    if plugin.migrations is not None:
+        yield UniqueName("table", f"alembic_version_{plugin.name}", plugin, "pegboard_migrations")
     for name, table in plugin.metadata.tables.items() if plugin.metadata is not None else ():
         # SQLite does not tell `Items` from `items`.
         canonical = name.lower().removeprefix(default_schema)

@@ -69,12 +69,34 @@ def check_hooks(
     """
     found = implementations_of(manager, obj)
     yield from find_wrong_arguments(manager, candidate, found)
+    yield from _never_run(candidate, found, dict(declared))
     yield from _unmarked(manager, candidate, obj, declared)
     yield from _misspelled(candidate, obj)
     yield from _implemented_twice(candidate, found)
     requires = candidate.distribution.requires if candidate.distribution else {}
     if not any(one.distribution and one.distribution.canonical_name in requires for one in failed):
         yield from _unknown(manager, candidate, found)
+
+
+def _never_run(
+    candidate: Candidate, found: Iterable[Implemented], declared: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """Yield a problem for each async implementation of a plugin's hook that is not async itself.
+
+    Of the core's hooks what they return is checked.
+    """
+    for one in found:
+        specification = declared.get(one.hook)
+        if (
+            specification is not None
+            and inspect.iscoroutinefunction(one.function)
+            and not inspect.iscoroutinefunction(specification)
+        ):
+            yield candidate.problem(
+                Code.HOOK_RESULT_INVALID,
+                f"{one.hook} is an async function, which nothing would run{one.place}",
+                "Write it without async, as the declaration of the hook is.",
+            )
 
 
 def find_wrong_arguments(

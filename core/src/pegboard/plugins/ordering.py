@@ -105,7 +105,8 @@ def _unknown(
                     # Any plugin may be absent; what no plugin can be called is a mistake.
                     is_possible = is_plugin_name(name)
                     yield Unused(
-                        f"{key}={name!r} of {hook} in plugin {one.plugin_name}",
+                        f"{key}={name!r} of {hook} in plugin {one.plugin_name}"
+                        f"{locate_function(one.function)}",
                         "no plugin of this name is active"
                         if is_possible
                         else "no plugin has such a name",

@@ -29,7 +29,10 @@ def describe_error(error: BaseException, package: str) -> str:
     raised it, with that line too, unless it is the core's. `package` is the name of the plugin's
     import package.
     """
-    text = " ".join(str(error).split())  # those of Werkzeug and SQLAlchemy have several lines
+    try:
+        text = " ".join(str(error).split())  # those of Werkzeug and SQLAlchemy have several lines
+    except Exception as other:  # noqa: BLE001 - an error of a plugin may fail to be told, too
+        text = f"its text cannot be had, {type(other).__name__}"
     return f"{type(error).__name__}: {text}{locate_error(error, package)}"
 
 

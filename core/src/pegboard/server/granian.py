@@ -37,7 +37,7 @@ from pegboard.server.listening import (
     Transport,
     UnixAddress,
     leave_to_parent,
-    notice_lost_clients,
+    prepare_connections,
 )
 from pegboard.server.requests import Gateway, SlowClientError
 from pegboard.server.supervision import Served, SupervisedServer
@@ -84,9 +84,13 @@ _LOGGING = {
 }
 
 
+_TOLD_ELSEWHERE = (SlowClientError.__name__, "Unexpected exit from worker-")
+"""In what Granian logs of answers that the gateway, and of workers that the supervisor tells of."""
+
+
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return whether Granian logs more than what the gateway has told it, and logged itself."""
-    return SlowClientError.__name__ not in record.getMessage()
+    """Return whether Granian logs what nobody else has told."""
+    return not any(text in record.getMessage() for text in _TOLD_ELSEWHERE)
 
 
 def run(
@@ -99,7 +103,8 @@ def run(
 ) -> None:
     """Do as `pegboard.server.run`, which has imported this."""
     _raise_file_limit()
-    logging.getLogger("_granian.utils").addFilter(_is_news)
+    for name in ("_granian", "_granian.utils"):
+        logging.getLogger(name).addFilter(_is_news)
     os.register_at_fork(after_in_child=_restore_handlers)
     # Workers share the memory of what is not written to; to look at an object for garbage writes.
     gc.collect()
@@ -195,7 +200,7 @@ class Worker:
         stop_with_parent(self.limits.kill_timeout)
         after_fork(gateway, lambda _: leave_to_parent(self.address))
         threading.Thread(
-            target=notice_lost_clients, args=(self.address,), name="pegboard-clients", daemon=True
+            target=prepare_connections, args=(self.address,), name="pegboard-clients", daemon=True
         ).start()
         loop = asyncio.get_event_loop()
         assert isinstance(loop, DrainingLoop)
@@ -231,7 +236,8 @@ class Worker:
             is_http2=self.http2,
         )
         asked = gateway.asked = set()
-        ConnectionWatch(self.address, limits, gateway.serving, asked).start(loop)
+        watch = ConnectionWatch(self.address, limits, gateway.serving, gateway.arriving, asked)
+        watch.start(loop)
 
     async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
         # Where another worker goes on there is no need to tell load balancers.

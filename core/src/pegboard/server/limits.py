@@ -59,6 +59,13 @@ def find_contradictions(core: "CoreSettings") -> Iterator[Problem]:
         ),
         ("KEEP_ALIVE_TIMEOUT", "HEADER_TIMEOUT", "idle connections are kept for the longer time"),
     )
+    if core.connections_per_client >= core.backlog:
+        yield Problem(
+            Code.SETTINGS_CONTRADICT,
+            f"PEGBOARD_CONNECTIONS_PER_CLIENT ({core.connections_per_client}) is not less than "
+            f"PEGBOARD_BACKLOG ({core.backlog}): one client may have all connections of a worker",
+            "Raise PEGBOARD_BACKLOG, or lower PEGBOARD_CONNECTIONS_PER_CLIENT.",
+        )
     for lower, higher, effect in pairs:
         low, high = (getattr(core, name.lower()) for name in (lower, higher))
         if low < high:

@@ -268,10 +268,12 @@ class SupervisedServer(MPServer):
         deaths = self._deaths[index] = 1 if is_settled else self._deaths.get(index, 0) + 1
         pause = 0.0 if deaths == 1 else min(FIRST_PAUSE * 2 ** (deaths - 2), LONGEST_PAUSE)
         self._due[index] = now + pause
-        logger.error(
+        is_news = not self._watch.has_killed(worker)
+        logger.log(
+            logging.ERROR if is_news else logging.INFO,
             "%s %s; it is replaced %s",
             name_of(worker),
-            describe_exit(worker.inner.exitcode),
+            describe_exit(worker.inner.exitcode) if is_news else "has ended",
             f"in {pause:g} s, as it died {deaths} times in a row" if pause else "at once",
         )
 

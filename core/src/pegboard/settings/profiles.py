@@ -20,7 +20,10 @@ MIN_SECRET_BYTES = 32
 MIN_DISTINCT = 6
 """Different characters; 32 random digits have fewer once in ten million times."""
 
-_PLACEHOLDER = re.compile("change.?(me|this)|please.?change|replace|placeholder", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    "change.?(me|this)|please.?change|replace|placeholder|(secret|your).?key|key.?(goes.?)?here",
+    re.IGNORECASE,
+)
 """What stands in examples, and in a random text of letters once in millions of times."""
 
 _PIECE = 4
@@ -194,6 +197,8 @@ def _weakness(key: str) -> str | None:
         return "the same few characters again and again"
     if _PLACEHOLDER.search(key):
         return "a placeholder"
+    if len(key.split("\n")) > 1:
+        return "of several lines"
     return None
 
 
@@ -215,7 +220,6 @@ def _refusals(
     origin = {value.declaration.field: value.origin for value in values}
     problems = []
     weaknesses = [("SECRET_KEY", _weakness(core.secret_key))]
-    weaknesses += [("SECRET_KEY_FALLBACKS", _weakness(key)) for key in core.secret_key_fallbacks]
     for name, found in [(name, found) for name, found in weaknesses if found is not None]:
         hint = (
             f"Set {name} or {name}_FILE to {MIN_SECRET_BYTES} random bytes or more: "
@@ -223,6 +227,15 @@ def _refusals(
         )
         summary = f"{name} is {found} in production"
         problems.append(Problem(Code.PRODUCTION_SECRET_KEY, summary, hint))
+    for number, key in enumerate(core.secret_key_fallbacks, 1):
+        if weakness := _weakness(key):
+            summary = f"key {number} of SECRET_KEY_FALLBACKS is {weakness} in production"
+            hint = (
+                "Keys are separated by commas; write those that have commas themselves as JSON, "
+                'as in ["one,key"]. Leave out one that others may guess: what it has signed is '
+                "taken no longer."
+            )
+            problems.append(Problem(Code.PRODUCTION_SECRET_KEY, summary, hint))
     if origin["database_url"] == "default":
         hint = "Set DATABASE_URL or DATABASE_URL_FILE, as in postgresql://user@host/name."
         summary = "DATABASE_URL is missing in production"

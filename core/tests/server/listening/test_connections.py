@@ -48,7 +48,8 @@ def test_a_client_of_ipv6_is_a_network(
         watch = ConnectionWatch(
             Address("127.0.0.1", listener.getsockname()[1]),
             ConnectionLimits(30, 2, is_http2=False, proxies=TrustedProxies.parse(proxies)),
-            set(),
+            {},
+            {},
             set(),
         )
         watch.look(lambda close: close())
@@ -91,7 +92,8 @@ def test_a_connection_without_a_request_is_closed_whatever_was_sent(
         watch = ConnectionWatch(
             Address("127.0.0.1", listener.getsockname()[1]),
             ConnectionLimits(0, 0, is_http2=is_http2, proxies=TrustedProxies.parse(())),
-            set(),
+            {},
+            {},
             asked,
         )
         watch.look(lambda close: close())
@@ -113,7 +115,8 @@ def test_a_request_that_comes_meanwhile_keeps_its_connection() -> None:
         watch = ConnectionWatch(
             Address("127.0.0.1", listener.getsockname()[1]),
             ConnectionLimits(0, 0, is_http2=False, proxies=TrustedProxies.parse(())),
-            set(),
+            {},
+            {},
             asked,
         )
 

@@ -361,6 +361,37 @@ async def test_a_thread_that_waits_for_its_client_does_not_stand_still(
         assert [200, 200] == [(await one.answer()).status for one in (other, third)]
 
 
+@pytest.mark.parametrize("standing,is_still", [(1, False), (2, True)])
+async def test_a_patient_client_hides_no_threads_that_stand_still(
+    make_app: MakeApp, held: Held, serve: Serve, *, standing: int, is_still: bool
+):
+    """If they are half of all: the others will be free some time, and those will not."""
+    app = make_app(plugins=[held], TESTING=False, SECRET_KEY="k")
+    app.add_url_rule("/slow", view_func=lambda: iter([b"x"] * 100))
+
+    async with serve(app, threads=4) as client:
+        pieces = asyncio.Semaphore(0)
+        slow = [client.visit("/slow") for _ in range(4 - standing)]
+        for visit in slow:
+            visit.on_send = pieces.acquire
+        stuck = [client.visit("/held/a") for _ in range(standing)]
+        for _ in stuck:
+            await asyncio.to_thread(held.starts.acquire)
+        waiting = client.visit("/held/b")
+        threads = client.gateway._threads._threads
+        await asyncio.to_thread(wait_until, lambda: threads.waiting, "another waits for a thread")
+        client.gateway.notice_stillness()
+        for _ in range(3):
+            assert is_still == client.gateway.notice_stillness()
+            for _ in slow:
+                pieces.release()  # each client takes something
+        for _ in range(1000):
+            pieces.release()
+        held.go.release(standing + 1)
+        for visit in (*slow, *stuck, waiting):
+            assert 200 == (await visit.answer()).status
+
+
 @pytest.fixture
 def stuck(make_app: MakeApp, held: Held) -> Callable[..., tuple[Flask, Stuck]]:
     """Make an app whose stage does not return before it may."""

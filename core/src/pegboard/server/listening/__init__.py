@@ -10,7 +10,7 @@ from pegboard.server.listening.sockets import (
     count_connections,
     hold_off,
     leave_to_parent,
-    notice_lost_clients,
+    prepare_connections,
 )
 from pegboard.server.listening.tls import TLS, ServedTLS, Transport
 from pegboard.server.listening.unix_socket import UnixAddress, UnixListener
@@ -30,5 +30,5 @@ __all__ = [
     "find_endpoint",
     "hold_off",
     "leave_to_parent",
-    "notice_lost_clients",
+    "prepare_connections",
 ]

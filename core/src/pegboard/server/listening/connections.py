@@ -17,7 +17,7 @@ import termios
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -67,16 +67,19 @@ class ConnectionWatch:
         self,
         address: Address,
         limits: ConnectionLimits,
-        serving: Collection[Peer | None],
+        serving: Mapping[Peer | None, int],
+        arriving: Mapping[Peer | None, int],
         asked: set[Peer | None],
     ) -> None:
-        """Prepare it; `serving` are the clients of requests that are under way, for the loop.
+        """Prepare it; `serving` are the clients of requests that are under way, and how many each.
 
-        `asked` are the clients of all requests; here those go whose connections have ended.
+        `arriving` are those of requests whose bodies have not come, which are under way as well;
+        `asked` the clients of all requests, of which those go here whose connections have ended.
         """
         self._address = address
         self._limits = limits
         self._serving = serving
+        self._arriving = arriving
         self._asked = asked
         self._unanswered: dict[Peer, float] = {}
         """Since when a client has sent no request, or something that was not answered yet."""
@@ -112,10 +115,13 @@ class ConnectionWatch:
         }
         slow = [one for one in found if self._is_slow(one, now)]
         surplus = [*self._surplus(found)]
-        for connections, reason in ((slow, _TOO_SLOW), (surplus, _TOO_MANY)):
+        for connections, is_used, reason in (
+            (slow, self._is_serving, _TOO_SLOW),
+            (surplus, self._is_answering, _TOO_MANY),
+        ):
             if connections:
                 # Not at once: the event loop may have requests that it has not begun.
-                on_loop(partial(self._close, connections, reason))
+                on_loop(partial(self._close, connections, is_used, reason))
 
     def _connections(self) -> "Iterator[_Connection]":
         for descriptor, endpoint in endpoints(self._address):
@@ -131,7 +137,7 @@ class ConnectionWatch:
 
     def _is_slow(self, one: "_Connection", now: float) -> bool:
         limit = self._limits.header_timeout
-        if one.peer in self._serving or not one.is_unanswered:
+        if self._is_serving(one) or not one.is_unanswered:
             return False
         waited = now - self._unanswered[one.peer]
         if not one.has_asked:
@@ -139,7 +145,10 @@ class ConnectionWatch:
         return not self._limits.is_http2 and min(waited, one.answered_ago) >= limit
 
     def _surplus(self, found: "Iterable[_Connection]") -> "Iterator[_Connection]":
-        """Yield the connections that clients have beyond their number, the longest unused first."""
+        """Yield the connections that clients have beyond their number, the longest unused first.
+
+        One whose client owes the body of its request is unused, too.
+        """
         limit, proxies = self._limits.per_client, self._limits.proxies
         if not limit or proxies.hops:
             return
@@ -155,21 +164,34 @@ class ConnectionWatch:
             unused = [
                 one
                 for one in connections
-                if one.peer not in self._serving and one.silent_for >= _UNUSED
+                if not self._is_answering(one) and one.silent_for >= _UNUSED
             ]
             unused.sort(key=lambda one: one.silent_for, reverse=True)
             yield from unused[:surplus]
 
-    def _close(self, connections: "Iterable[_Connection]", reason: str) -> None:
-        """Close connections on which there is still nothing to do."""
-        closed = [one for one in connections if self._is_idle(one) and one.close()]
+    def _close(
+        self,
+        connections: "Iterable[_Connection]",
+        is_used: "Callable[[_Connection], bool]",
+        reason: str,
+    ) -> None:
+        """Close connections that are still not used, and on which no first request has come."""
+        closed = [
+            one
+            for one in connections
+            if one.has_asked == (one.peer in self._asked) and not is_used(one) and one.close()
+        ]
         if closed:
             logger.info("%d connections are closed: %s", len(closed), reason)
             logger.debug("closed: %s", sorted({one.peer[0] for one in closed}))
 
-    def _is_idle(self, one: "_Connection") -> bool:
-        """Return whether no request has come since the connection was looked at."""
-        return one.peer not in self._serving and one.has_asked == (one.peer in self._asked)
+    def _is_serving(self, one: "_Connection") -> bool:
+        """Return whether a request of a connection is under way."""
+        return one.peer in self._serving
+
+    def _is_answering(self, one: "_Connection") -> bool:
+        """Return whether a request of a connection is under way whose body has come."""
+        return self._serving.get(one.peer, 0) > self._arriving.get(one.peer, 0)
 
 
 _TOO_SLOW = "the headers of a request did not arrive in time"

@@ -1,6 +1,6 @@
 """The sockets of this process, which Granian keeps to itself: counted, held off, kept alive.
 
-Granian asks for no TCP keep-alive. `notice_lost_clients` can go when it does.
+Granian asks for no TCP keep-alive, and bounds no buffer. `prepare_connections` can go when it does.
 """
 
 import ctypes
@@ -18,6 +18,8 @@ from pegboard.server.listening.address import Address
 from pegboard.server.listening.unix_socket import UnixAddress, stop_accepting
 
 _TICK = 0.02
+_UNSENT = 128 * 1024
+"""Bytes of answers that the kernel takes for a connection before it has sent them."""
 _SO_ATTACH_FILTER = 26
 # A classic BPF program on the TCP header: a segment whose flags are SYN without ACK is dropped,
 # every other one is let through. See Documentation/networking/filter.rst of Linux.
@@ -61,11 +63,13 @@ def leave_to_parent(address: Address | UnixAddress) -> None:
             os.close(number)
 
 
-def notice_lost_clients(address: Address | UnixAddress) -> None:
-    """Wait until this process listens on a port, then turn on TCP keep-alive.
+def prepare_connections(address: Address | UnixAddress) -> None:
+    """Wait until this process listens on a port, then set options of its connections.
 
-    Accepted connections take these options over from the listening socket. Without them the
-    connection of a client that lost its network in the middle of a request stays for good.
+    Accepted connections take them over from the listening socket. Without TCP keep-alive that of a
+    client which lost its network in the middle of a request stays for good. And without a bound the
+    kernel takes megabytes in advance, and then nothing until a third of them are sent: a client
+    that reads slowly and steadily seemed to take nothing for minutes.
     """
     if sys.platform != "linux" or isinstance(address, UnixAddress):
         return
@@ -77,6 +81,7 @@ def notice_lost_clients(address: Address | UnixAddress) -> None:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
             is_listening = True
 
 

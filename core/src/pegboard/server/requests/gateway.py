@@ -70,6 +70,8 @@ class Gateway:
         self.trusted_proxies = TrustedProxies.parse(core.trusted_proxies)
         self.serving: Counter[tuple[str, str] | None] = Counter()
         """The clients for whose requests more is done than the stages do."""
+        self.arriving: Counter[tuple[str, str] | None] = Counter()
+        """Those of them whose bodies are awaited."""
         self.asked: set[tuple[str, str] | None] | None = None
         """The clients of all requests; None if nobody wants to know them, and removes some."""
         self.requests = 0
@@ -199,9 +201,7 @@ class Gateway:
     def _unlist(self, request: Request) -> None:
         if request.waits is not None:
             request.waits.admission.client.forget()
-        self.serving[request.peer] -= 1
-        if not self.serving[request.peer]:
-            del self.serving[request.peer]
+        _count_down(self.serving, request.peer)
 
     async def _receive(self, request: Request) -> int:
         """Receive a body, unless it is unlikely to be read; returns the bytes held.
@@ -210,6 +210,7 @@ class Gateway:
         """
         environ, receive = request.environ, request.receive
         admission = self._admit(request).admission
+        self.arriving[request.peer] += 1
         is_answered = request.stage_run is not None and (
             request.answer is not None or request.stage_run.match.route is None
         )
@@ -220,6 +221,7 @@ class Gateway:
             return await self._inlet.receive(environ, receive, admission.deadline)
         finally:
             admission.client.is_body_due = False
+            _count_down(self.arriving, request.peer)
 
     async def _serve(self, request: Request) -> None:
         """Have a thread answer."""
@@ -275,6 +277,13 @@ class Gateway:
             admission = self._admit(request).admission
             return await self._threads.call_beside_views(encode, admission)
         return compression.encode(coding, body)
+
+
+def _count_down(clients: Counter[tuple[str, str] | None], peer: tuple[str, str] | None) -> None:
+    """Count one less, and keep nothing of a client that has none."""
+    clients[peer] -= 1
+    if not clients[peer]:
+        del clients[peer]
 
 
 def _outermost_stages(app: Flask) -> Stages | None:

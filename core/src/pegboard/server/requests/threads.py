@@ -50,9 +50,12 @@ class Threads:
         self._spare = 0
         """Turns whose jobs were withdrawn."""
         self._running = 0
-        self._waiting_for_clients = 0
         self._steps = self._seen = 0
-        """How often a thread has gone on, now and when `notice_stillness` was last called."""
+        """How many jobs were begun and done, now and when `notice_stillness` was last called."""
+        self._with_clients: set[int] = set()
+        """The threads that wait for their clients."""
+        self._moved: set[int] = set()
+        """Those whose clients have sent or taken something since `notice_stillness` was called."""
         self._is_wanted = False
         """Whether a request has needed a busy thread since one has gone on."""
 
@@ -115,14 +118,15 @@ class Threads:
 
         It moves as its client does, and a time-out ends the wait: it does not stand still.
         """
+        thread = threading.get_ident()
         with self._lock:
-            self._waiting_for_clients += 1
+            self._with_clients.add(thread)
         try:
             yield
         finally:
             with self._lock:
-                self._waiting_for_clients -= 1
-                self._step()
+                self._with_clients.discard(thread)
+                self._moved.add(thread)
 
     def _step(self) -> None:
         self._steps += 1
@@ -137,13 +141,15 @@ class Threads:
             self._is_wanted = self.are_busy
 
     def notice_stillness(self) -> bool:
-        """Return whether a thread is needed, and none has gone on since the last call.
+        """Return whether a thread is needed, and none has become free since the last call.
 
-        One that waits for its client goes on.
+        Nor may half of them wait for their clients, or have done so: those go on, and will be free.
         """
         with self._lock:
             seen, self._seen = self._seen, self._steps
-            if seen != self._steps or self._waiting_for_clients:
+            still = self._running - len(self._with_clients | self._moved)
+            self._moved.clear()
+            if seen != self._steps or 2 * still < self._count:
                 return False
             return self.are_busy and (self._is_wanted or bool(self._jobs))
 

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from pegboard.server.limits import Limits
 from pegboard.server.workers.pulse import STILL, Pulse, WatchedPulse
@@ -27,6 +28,7 @@ class Watch:
         self._limits = limits
         self._roster = roster
         self._watched: dict[WorkerProcess, WatchedPulse] = {}
+        self._killed: WeakSet[WorkerProcess] = WeakSet()
         self._is_warned = False
 
     def add(self, worker: "WorkerProcess", pulse: Pulse) -> None:
@@ -36,6 +38,10 @@ class Watch:
     def mark_replaced(self, worker: "WorkerProcess") -> None:
         """Let a worker know, before it is stopped, that another one has taken its place."""
         self._watched[worker].pulse.mark_replaced()
+
+    def has_killed(self, worker: "WorkerProcess") -> bool:
+        """Return whether a worker was killed here, because it stood still."""
+        return worker in self._killed
 
     def release_ended(self) -> None:
         """Free the memory of the workers that have ended."""
@@ -64,6 +70,7 @@ class Watch:
                 watched.pulse.log_stacks(logging.ERROR, message, name_of(worker), longest)
                 worker.inner.kill()
                 watched.is_killed = True
+                self._killed.add(worker)
         self._roster.tell_alive(is_served=is_served)
 
     def log_stacks(self) -> None:

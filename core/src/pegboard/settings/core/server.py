@@ -73,7 +73,9 @@ class LimitSettings(Settings):
         validate=Range(0, 65535),
     )
     backlog: int = setting(
-        1024, doc="Connections that may wait to be accepted.", validate=Range(128, 65535)
+        1024,
+        doc="Connections that each worker may have; as many more may wait to be accepted.",
+        validate=Range(128, 65535),
     )
     management: str = setting(
         OFF,
