@@ -226,7 +226,9 @@ class Blueprint(_DocumentedBlueprint):
         """Let a view, or a view class, that reads `flask.request.args` take any parameter."""
         return open_query(view)
 
-    def register_blueprint(self, blueprint: "flask.sansio.blueprints.Blueprint", **options: Any) -> None:
+    def register_blueprint(
+        self, blueprint: "flask.sansio.blueprints.Blueprint", **options: Any
+    ) -> None:
         """Nest a blueprint in this one; the views of a plain one are in no document."""
         if isinstance(blueprint, flask_smorest.Blueprint):
             super().register_blueprint(blueprint, **options)
