@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import tempfile
 
 import pytest
@@ -26,3 +27,11 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+
+
+def pytest_sessionfinish() -> None:
+    """Save what was measured: pytest-xdist kills a process that takes ten seconds to end."""
+    if coverage := sys.modules.get("coverage"):
+        measured = coverage.Coverage.current()
+        if measured is not None:
+            measured.save()
