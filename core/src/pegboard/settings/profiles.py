@@ -21,7 +21,7 @@ MIN_DISTINCT = 6
 """Different characters; 32 random digits have fewer once in ten million times."""
 
 _PLACEHOLDER = re.compile(
-    "change.?(me|this)|please.?change|replace|placeholder|(secret|your).?key|key.?(goes.?)?here",
+    "change.?(me|this)|please.?change|replace|placeholder|your.?secret|goes.?here",
     re.IGNORECASE,
 )
 """What stands in examples, and in a random text of letters once in millions of times."""
