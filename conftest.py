@@ -4,18 +4,21 @@ import gc
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def own_folder_of_nested_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give the runs of pytest that tests start a folder of their own.
 
     Each removes what earlier runs have left, and fails where another one does so at the same time.
     """
-    folder = tempfile.TemporaryDirectory(prefix="pytest-", ignore_cleanup_errors=True)
-    os.environ["PYTEST_DEBUG_TEMPROOT"] = folder.name
-    config.add_cleanup(folder.cleanup)
+    tmp_path_factory.getbasetemp()  # that of this run is not in it
+    with tempfile.TemporaryDirectory(prefix="pytest-", ignore_cleanup_errors=True) as folder:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+        yield
 
 
 def pytest_collection_finish() -> None:

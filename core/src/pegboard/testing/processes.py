@@ -251,5 +251,8 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def is_listening(process: psutil.Process) -> bool:
-    """Say whether a process still has the service's socket."""
-    return any(one.status == psutil.CONN_LISTEN for one in process.net_connections("tcp"))
+    """Say whether a process still has the service's socket; one that has ended has none."""
+    try:
+        return any(one.status == psutil.CONN_LISTEN for one in process.net_connections("tcp"))
+    except psutil.NoSuchProcess:
+        return False
