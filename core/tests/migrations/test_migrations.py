@@ -36,7 +36,7 @@ from pegboard.migrations import (
     write_merge_revision,
     write_revisions,
 )
-from pegboard.plugins.collisions import LONGEST_NAME
+from pegboard.plugins.discovery import LONGEST_NAME
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp
 

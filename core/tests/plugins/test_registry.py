@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from pegboard import StartupError, create_app, get_registry, hookimpl
 from pegboard.migrations.histories import VERSION_TABLE_PREFIX
-from pegboard.plugins.collisions import LONGEST_NAME
+from pegboard.plugins.discovery import LONGEST_NAME
 from pegboard.problems import Code
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp

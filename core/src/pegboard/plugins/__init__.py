@@ -4,17 +4,17 @@ from pegboard.plugins.assembly import build_registry, examine, may_skip
 from pegboard.plugins.collisions import (
     CORE_BLUEPRINTS,
     CORE_COMMANDS,
-    LONGEST_NAME,
     RESERVED_NAMES,
-    is_plugin_name,
 )
 from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.core_names import PUBLIC_MODULES
 from pegboard.plugins.discovery import (
     FIRST_PARTY,
+    LONGEST_NAME,
     Candidate,
     find_exclusion,
     installed_plugins,
+    is_plugin_name,
     plugin_name,
     plugins_named,
     select_plugins,

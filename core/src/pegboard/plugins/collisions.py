@@ -1,6 +1,5 @@
 """Names of plugins and of their parts: their form, and what two of them both want to have."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -11,7 +10,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from pegboard.plugins.contributions import Plugin
-from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.discovery import LONGEST_NAME, Candidate, is_plugin_name
 from pegboard.plugins.parties import Collision, titled
 from pegboard.plugins.places import locate_part, locate_route, refused_blueprint
 from pegboard.plugins.routes import Routes, rules_of
@@ -51,16 +50,7 @@ SINGLE_PROVIDERS = (
 )
 """Hooks of which an app can have one implementation."""
 
-LONGEST_NAME = 43
-"""Characters of a plugin's name.
-
-The primary key of its version table, as in `alembic_version_items_pkc`, must fit into the 63
-characters of a name of PostgreSQL.
-"""
-
 _BLUEPRINTS = "pegboard_blueprints"
-
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 RESERVED_NAMES = ("base", "core", "head", "heads", "site")
 """Names that mean something else in commands and settings that take a plugin's name."""
@@ -106,11 +96,6 @@ class UniqueName:
     def identity(self) -> tuple[str, str]:
         """What two of one name share."""
         return self.kind, self.canonical or self.name
-
-
-def is_plugin_name(name: str) -> bool:
-    """Return whether a plugin can have this name, in settings and revisions too."""
-    return _NAME.fullmatch(name) is not None and len(name) <= LONGEST_NAME
 
 
 def find_wrong_names(candidates: Iterable[Candidate]) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """Finding the installed plugins, and selecting those of an app, without importing any of them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
@@ -22,6 +23,15 @@ FIRST_PARTY = frozenset(
 The package index gives each of these names to one owner; an author's name in the metadata could be
 anybody's.
 """
+
+LONGEST_NAME = 43
+"""Characters of a plugin's name.
+
+The primary key of its version table, as in `alembic_version_items_pkc`, must fit into the 63
+characters of a name of PostgreSQL.
+"""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,11 @@ class Candidate:
 
 
 C = TypeVar("C", bound=Candidate)
+
+
+def is_plugin_name(name: str) -> bool:
+    """Return whether a plugin can have this name, in settings and revisions too."""
+    return _NAME.fullmatch(name) is not None and len(name) <= LONGEST_NAME
 
 
 def installed_plugins(folder: Path | None = None) -> tuple[Candidate, ...]:

@@ -7,9 +7,8 @@ from typing import cast
 
 import pluggy
 
-from pegboard.plugins.collisions import is_plugin_name
 from pegboard.plugins.contributions import Plugin
-from pegboard.plugins.discovery import Candidate, plugins_named
+from pegboard.plugins.discovery import Candidate, is_plugin_name, plugins_named
 from pegboard.plugins.origin import join_places, locate_function
 from pegboard.problems import Code, Problem
 from pegboard.settings import Unused
