@@ -197,7 +197,7 @@ def _weakness(key: str) -> str | None:
         return "the same few characters again and again"
     if _PLACEHOLDER.search(key):
         return "a placeholder"
-    if len(key.split("\n")) > 1:
+    if "\n" in key:
         return "of several lines"
     return None
 
@@ -219,13 +219,12 @@ def _refusals(
         return []
     origin = {value.declaration.field: value.origin for value in values}
     problems = []
-    weaknesses = [("SECRET_KEY", _weakness(core.secret_key))]
-    for name, found in [(name, found) for name, found in weaknesses if found is not None]:
+    if weakness := _weakness(core.secret_key):
         hint = (
-            f"Set {name} or {name}_FILE to {MIN_SECRET_BYTES} random bytes or more: "
+            f"Set SECRET_KEY or SECRET_KEY_FILE to {MIN_SECRET_BYTES} random bytes or more: "
             'python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
-        summary = f"{name} is {found} in production"
+        summary = f"SECRET_KEY is {weakness} in production"
         problems.append(Problem(Code.PRODUCTION_SECRET_KEY, summary, hint))
     for number, key in enumerate(core.secret_key_fallbacks, 1):
         if weakness := _weakness(key):

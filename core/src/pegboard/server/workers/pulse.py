@@ -225,8 +225,6 @@ class WatchedPulse:
 
     def __init__(self, pulse: Pulse) -> None:
         self.pulse = pulse
-        self.is_killed = False
-        """Whether its process was killed, and may not have ended yet."""
         self._stillness = Stillness()
 
     def look(self) -> float:

@@ -64,12 +64,11 @@ class Watch:
                 is_served = is_served or still < STILL
             limits = self._limits
             longest = limits.worker_timeout if has_started else limits.worker_start_timeout
-            if longest and still >= longest and not watched.is_killed:
+            if longest and still >= longest and not self.has_killed(worker):
                 reason = "stands still for" if has_started else "does not serve after"
                 message = f"%s {reason} %g s, and is killed"
                 watched.pulse.log_stacks(logging.ERROR, message, name_of(worker), longest)
                 worker.inner.kill()
-                watched.is_killed = True
                 self._killed.add(worker)
         self._roster.tell_alive(is_served=is_served)
 
