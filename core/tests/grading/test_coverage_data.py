@@ -13,15 +13,18 @@ from pegboard.testing.distributions import PluginFolder
 coverage = pytest.importorskip("coverage")
 
 VIEWS = """
-def view():  # pragma: no cover
+def view():  # {comment}
     x = 1
     return x
 """
 
 
 @pytest.mark.slow
-def test_what_a_run_leaves_out_is_not_covered(plugin_folder: PluginFolder, tmp_path: Path) -> None:
-    """Neither a module that its configuration omits, nor lines with a comment for coverage."""
+@pytest.mark.parametrize("comment", ["pragma: no cover", "if TYPE_CHECKING:", "assert_never(x)"])
+def test_what_a_run_leaves_out_is_not_covered(
+    plugin_folder: PluginFolder, tmp_path: Path, comment: str
+) -> None:
+    """Neither a module that its configuration omits, nor lines that a comment hides."""
     package = plugin_folder.add("notes", "x = 1\n")
     data = coverage.CoverageData(str(tmp_path / "data"))
     data.add_arcs({str(package / "plugin.py"): [(-1, 1), (1, 2), (2, 3), (3, -1)]})
@@ -30,7 +33,7 @@ def test_what_a_run_leaves_out_is_not_covered(plugin_folder: PluginFolder, tmp_p
     found = combine(subject, [tmp_path / "data"], tmp_path)
     assert found is not None
     whole = found.percent
-    (package / "views.py").write_text(VIEWS, encoding="utf-8")
+    (package / "views.py").write_text(VIEWS.format(comment=comment), encoding="utf-8")
     found = combine(find_subject("notes", TIERS), [tmp_path / "data"], tmp_path)
     assert found is not None
     assert found.percent < whole
