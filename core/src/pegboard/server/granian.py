@@ -276,14 +276,15 @@ def _when_serving(
 
     def look(_number: int, _frame: object) -> None:
         # A Unix socket listens before a worker does.
-        if served.is_set() and address.is_listening():
-            signal.signal(signal.SIGALRM, tick)
-            signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
+        if not (served.is_set() and address.is_listening()):
+            signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL, _TICK)
+        # A tick can interrupt a slow look with another one: the first to end is the one that tells.
+        elif signal.signal(signal.SIGALRM, tick) is look:
             announce()
             service_manager.tell_ready()
 
     signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL, _LISTENING_POLL)
+    signal.setitimer(signal.ITIMER_REAL, _LISTENING_POLL, _TICK)
 
 
 def _restore_handlers() -> None:
