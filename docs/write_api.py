@@ -6,6 +6,7 @@ signatures name but that no public module exports.
 
 import ast
 import functools
+import itertools
 import re
 import textwrap
 from collections.abc import Mapping
@@ -130,6 +131,14 @@ def find_entry(module: str, name: str) -> Definition:
     )
 
 
+def exported_before(module: str, definition: Definition) -> str | None:
+    """Return the module that has the section of a name that several export, if it is not this."""
+    for one in itertools.takewhile(module.__ne__, modules()):
+        if definition.name in names_of(one) and find(one, definition.name) == definition:
+            return one
+    return None
+
+
 def anchors() -> dict[str, dict[str, str]]:
     """Return the anchors of the headings by module and name, as GitHub and Sphinx make them."""
     found: dict[str, dict[str, str]] = {}
@@ -137,7 +146,10 @@ def anchors() -> dict[str, dict[str, str]]:
     for module in modules():
         found[module] = {}
         for name in [*names_of(module), *(one.name for one in unexported()[module])]:
-            if not find_entry(module, name).is_fixture:
+            entry = find_entry(module, name)
+            if first := exported_before(module, entry):
+                found[module][name] = found[first][name]
+            elif not entry.is_fixture:
                 slug = name.lower()
                 count = taken[slug] = taken.get(slug, -1) + 1
                 found[module][name] = f"{slug}-{count}" if count else slug
@@ -158,7 +170,12 @@ def text_of(module: str) -> str:
     fixtures = [one for one in found if one.is_fixture]
     table = "| Fixture | Type | What it is |\n| --- | --- | --- |\n" + "".join(map(row, fixtures))
     parts = [table] if fixtures else []
-    parts += [section(one, links) for one in found if not one.is_fixture]
+    for one in found:
+        if first := exported_before(module, one):
+            slug = by_module[first][one.name]
+            parts.append(f"`{one.name}` is [`{first}.{one.name}`](#{slug}).\n")
+        elif not one.is_fixture:
+            parts.append(section(one, links))
     if others := unexported()[module]:
         parts.append(UNEXPORTED)
         parts += [section(one, links, is_exported=False) for one in others]

@@ -200,6 +200,16 @@ MISTAKES = {
         OBJECT + "    def pegboard_model(self): ...\nplugin = Shop()\n",
         target="example_shop.plugin:plugin",
     ),
+    "a method that is a property": Mistake(
+        Code.HOOK_NOT_MARKED,
+        "pegboard_commands has the name of a hook, but is a property, which no hook calls, at "
+        "example_shop/plugin.py:5",
+        "Write a method, without @property, and put @pegboard.hookimpl above it.",
+        OBJECT
+        + "    @property\n    @pegboard.hookimpl\n    def pegboard_commands(self):\n        return []\n"
+        "plugin = Shop()\n",
+        target="example_shop.plugin:plugin",
+    ),
     "an import that raises what is no Exception": Mistake(
         Code.PLUGIN_IMPORT_FAILED,
         "it cannot be imported: Stop: now, at example_shop/plugin.py:3",
@@ -244,7 +254,10 @@ MISTAKES = {
             "it has models of products, but no migrations to create them, at "
             "example_shop/plugin.py:10"
         ),
-        ("Return the folder of its revisions from pegboard_migrations."),
+        (
+            "Return a folder of its package from pegboard_migrations, and write the revision with "
+            'pegboard db migrate shop -m "Create the tables".'
+        ),
         MODELS,
     ),
     "a setting without a type": Mistake(

@@ -149,7 +149,10 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
 def _without_migrations(candidate: Candidate, base: type[DeclarativeBase], place: str) -> Problem:
     tables = ", ".join(base.metadata.tables)
     summary = f"it has models of {tables}, but no migrations to create them{place}"
-    hint = "Return the folder of its revisions from pegboard_migrations."
+    hint = (
+        "Return a folder of its package from pegboard_migrations, and write the revision with "
+        f'pegboard db migrate {candidate.name} -m "Create the tables".'
+    )
     return candidate.problem(Code.MIGRATIONS_MISSING, summary, hint)
 
 

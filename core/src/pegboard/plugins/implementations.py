@@ -182,17 +182,21 @@ def _unmarked(
         elif name in known and (
             hasattr(CoreHooks, name) or (name, getattr(obj, name)) not in declared
         ):
-            yield _not_marked(manager, candidate, obj, name)
+            yield _not_marked(manager, candidate, obj, name, stored)
 
 
 def _not_marked(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, name: str
+    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, name: str, stored: object
 ) -> Problem:
+    function = stored.fget if isinstance(stored, property) else getattr(obj, name)
     state, hint = "is not marked as an implementation", _MARK_IT
-    if manager.parse_hookspec_opts(obj, name) is not None:
+    if isinstance(stored, property):
+        state = "is a property, which no hook calls"
+        hint = "Write a method, without @property, and put @pegboard.hookimpl above it."
+    elif manager.parse_hookspec_opts(obj, name) is not None:
         state = "is marked as the declaration of one"
         hint = "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec."
-    place = locate_function(getattr(obj, name))
+    place = locate_function(function)
     summary = f"{name} has the name of a hook, but {state}{place}"
     return candidate.problem(Code.HOOK_NOT_MARKED, summary, hint)
 

@@ -350,7 +350,10 @@ class Code(ProblemCode):
             "it has models of products, but no migrations to create them"
             ", at example_shop/plugin.py:13"
         ),
-        "Return the folder of the plugin's revisions from pegboard_migrations.",
+        (
+            "Return a folder of the plugin's package from pegboard_migrations, and write the revision "
+            "with pegboard db migrate NAME."
+        ),
     )
     MODEL_REFERENCE_UNRESOLVED = (
         "PB_MODEL_REFERENCE_UNRESOLVED",
