@@ -57,7 +57,7 @@ def named(content: dict[str, Any], kind: str) -> dict[str, str]:
 def test_settings_that_nobody_reads_are_found(
     examine: Examine, plugin_folder: PluginFolder
 ) -> None:
-    """Variables without a setting, and settings that no module of a plugin uses."""
+    """Variables without a setting, and settings that no module of a plugin uses, nor a template."""
     done, content = examine(PEGBOARD_SOLD="1")
     assert 1 == done.exit_code
     found = named(content, "setting")
@@ -65,6 +65,8 @@ def test_settings_that_nobody_reads_are_found(
     assert "no active plugin declares it" in found["PEGBOARD_SOLD"]
     (plugin_folder.path / "example_shop" / "plugin.py").write_text("import pegboard\n" + SHOP)
     assert {"PEGBOARD_SHOP_FORGOTTEN"} == {*named(examine()[1], "setting")}
+    (plugin_folder.path / "example_shop" / "rows.html").write_text("{{ settings.forgotten }}")
+    assert {} == named(examine()[1], "setting")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,9 @@ def test_what_has_changed_since_the_last_start_is_told(
     """By version, by files, or by the lists; it is nothing that has to be done."""
     assert {} == named(examine()[1], "change")
     (plugin_folder.path / "example_shop" / "plugin.py").write_text("import pegboard\n" + SHOP)
+    data = plugin_folder.path / "example_shop" / "data" / "rows.csv"
+    data.parent.mkdir()
+    data.touch()
     settings = {
         "PYTHONPATH": str(plugin_folder.path),
         "PEGBOARD_PLUGINS": "shop",
@@ -135,7 +140,7 @@ def test_what_has_changed_since_the_last_start_is_told(
     with LiveServer(**settings) as server:
         (server.directory / "instance").rename(tmp_path / "instance")
     assert {} == named(examine()[1], "change")
-    (plugin_folder.path / "example_shop" / "data.csv").touch()
+    data.parent.rename(data.parent.with_name("moved"))
     done, content = examine()
     assert {"shop": "has other files than at the last start, and still version 1.0"} == named(
         content, "change"

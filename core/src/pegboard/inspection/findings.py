@@ -82,18 +82,23 @@ def find_unread(found: Diagnosis) -> Iterator[Finding]:
             continue  # none, or it cannot be known
         for one in declarations_of(plugin.settings, plugin.name):
             if used.isdisjoint({one.field, one.key, one.variable}):
-                text = f"{plugin.name} declares it, and no module of a plugin reads it"
+                text = f"{plugin.name} declares it, and no module or template of a plugin reads it"
                 yield Finding("setting", one.variable, text)
 
 
 def _words_of(plugin: Plugin) -> set[str] | None:
-    """Return attributes and texts of a plugin's modules; None if it may read settings by name."""
+    """Return attributes and texts of a plugin's modules, and words of its other files.
+
+    Returns None if it may read settings by name.
+    """
     found: set[str] = set()
     for path in files_of(plugin):
-        if path.suffix != ".py":
-            continue
         try:
-            module = ast.parse(path.read_bytes())
+            content = path.read_bytes()
+            if path.suffix != ".py":  # it may be a template, which has whatever name
+                found.update(re.findall(r"\w+", content.decode(errors="replace")))
+                continue
+            module = ast.parse(content)
         except (OSError, SyntaxError, ValueError):
             continue
         settings = {*_names_of_settings(module)}

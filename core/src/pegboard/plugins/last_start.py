@@ -72,28 +72,33 @@ def _current(plugins: Iterable[Plugin]) -> dict[str, Started]:
 
 def files_of(plugin: Candidate) -> Iterator[Path]:
     """Yield the files of a plugin's import package, without importing it."""
-    yield from _files(plugin.package)
+    yield from _files(plugin.package).values()
 
 
 def code_digest(package: str) -> str:
     """Return a digest of the files of an import package, without importing it."""
     digest = hashlib.blake2b(digest_size=16)
-    for path in _files(package):
+    for name, path in _files(package).items():
         with suppress(OSError):
             content = path.read_bytes()
-            digest.update(f"{path.name}:{len(content)}:".encode())
+            digest.update(f"{name}:{len(content)}:".encode())
             digest.update(content)
     return digest.hexdigest()
 
 
-def _files(package: str) -> Iterator[Path]:
+def _files(package: str) -> dict[str, Path]:
+    """Return the files of a package by their path in it."""
     try:
         spec = find_spec(package)
     except (ImportError, ValueError):
-        return
-    for folder in (spec and spec.submodule_search_locations) or ():
-        for path in sorted(Path(folder).rglob("*")):
-            if path.is_file() and _LEFT_OUT.isdisjoint(path.parts):
-                yield path
+        return {}
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for folder in (spec and spec.submodule_search_locations) or ()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and _LEFT_OUT.isdisjoint(path.parts)
+    }
     if spec and spec.origin and not spec.submodule_search_locations:
-        yield Path(spec.origin)
+        origin = Path(spec.origin)
+        found[origin.name] = origin
+    return found
