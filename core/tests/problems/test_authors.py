@@ -206,7 +206,7 @@ MISTAKES = {
         "example_shop/plugin.py:5",
         "Write a method, without @property, and put @pegboard.hookimpl above it.",
         OBJECT
-        + "    @property\n    @pegboard.hookimpl\n    def pegboard_commands(self):\n        return []\n"
+        + "    @property\n    @pegboard.hookimpl\n    def pegboard_commands(self): ...\n"
         "plugin = Shop()\n",
         target="example_shop.plugin:plugin",
     ),

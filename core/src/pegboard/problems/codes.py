@@ -351,8 +351,8 @@ class Code(ProblemCode):
             ", at example_shop/plugin.py:13"
         ),
         (
-            "Return a folder of the plugin's package from pegboard_migrations, and write the revision "
-            "with pegboard db migrate NAME."
+            "Return a folder of the plugin's package from pegboard_migrations, and write the "
+            "revision with pegboard db migrate NAME."
         ),
     )
     MODEL_REFERENCE_UNRESOLVED = (
