@@ -205,8 +205,7 @@ MISTAKES = {
         "pegboard_commands has the name of a hook, but is a property, which no hook calls, at "
         "example_shop/plugin.py:5",
         "Write a method, without @property, and put @pegboard.hookimpl above it.",
-        OBJECT
-        + "    @property\n    @pegboard.hookimpl\n    def pegboard_commands(self): ...\n"
+        OBJECT + "    @property\n    @pegboard.hookimpl\n    def pegboard_commands(self): ...\n"
         "plugin = Shop()\n",
         target="example_shop.plugin:plugin",
     ),

@@ -16,7 +16,8 @@ from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 
 from pegboard.changes.declaration import Change, Kind
 from pegboard.changes.listeners import EXTENSION, Audience, Listeners, Registered, get_listeners
-from pegboard.changes.rows import Values, given_up, referring
+from pegboard.changes.rows import Values
+from pegboard.changes.writes import delete_orphans, writes
 from pegboard.database import db, ignores
 
 _FLUSH = "pegboard_changes_flush"
@@ -84,10 +85,10 @@ def _before_flush(session: Session, *_: Any) -> None:
     flush = session.info[_FLUSH] = _Flush(listeners)
     new: list[tuple[Kind, Any, Audience]] = []
     for _round in range(MAX_ROUNDS):
-        _delete_orphans(session, listeners)
+        delete_orphans(session, listeners)
         new = [
             (kind, row, audience)
-            for kind, row, audience in _writes(session, listeners)
+            for kind, row, audience in writes(session, listeners)
             if (id(row), kind) not in flush.seen
         ]
         if not new:
@@ -112,7 +113,7 @@ def _before_flush(session: Session, *_: Any) -> None:
 
 def _note_old_values(session: Session, flush: _Flush) -> None:
     """Note what the session will not know after the flush, listeners having changed rows, too."""
-    for kind, row, audience in _writes(session, flush.listeners):
+    for kind, row, audience in writes(session, flush.listeners):
         if kind is Kind.UPDATED:
             audience.rows.load(session, row, flush.known[id(row)])
             if computed := audience.rows.computed(row):
@@ -125,7 +126,7 @@ def _after_flush(session: Session, _: object) -> None:
     if flush is not None:
         flush.changes = [
             flush.change(kind, row, audience)
-            for kind, row, audience in _writes(session, flush.listeners, flush)
+            for kind, row, audience in writes(session, flush.listeners, flush.computed)
             if audience.written or audience.after_commit
         ]
 
@@ -242,53 +243,6 @@ def _current(session: Session) -> Iterator[None]:
             registry.clear()
         else:
             registry.set(other)
-
-
-def _writes(
-    session: Session, listeners: Listeners, flushed: _Flush | None = None
-) -> Iterator[tuple[Kind, Any, Audience]]:
-    """Yield what a flush writes that concerns somebody, called before it or right after it."""
-    for row in session.new:
-        if (audience := listeners.audience(type(row))) and audience.is_told:
-            yield Kind.CREATED, row, audience
-    for row in session.dirty:
-        if (audience := listeners.audience(type(row))) and audience.is_told:
-            if flushed is None:
-                is_written = audience.rows.is_changed(row)
-            else:  # the foreign keys that relationships stand for are set
-                is_written = bool(audience.rows.changed(row)) or id(row) in flushed.computed
-            if is_written:
-                yield Kind.UPDATED, row, audience
-    for row in session.deleted:
-        if (audience := listeners.audience(type(row))) and audience.is_told:
-            yield Kind.DELETED, row, audience
-    if flushed is None:
-        yield from _referring(session, listeners)
-
-
-def _referring(session: Session, listeners: Listeners) -> Iterator[tuple[Kind, Any, Audience]]:
-    """Yield the unchanged rows of which a flush will set foreign keys, because of other rows."""
-    found: dict[int, Any] = {}
-    for row in (*session.new, *session.dirty, *session.deleted):
-        if (parents := listeners.audience(type(row))) and parents.collections:
-            is_deleted = row in session.deleted
-            others = referring(row, parents.collections, is_deleted=is_deleted)
-            found.update((id(one), one) for one in others)
-    for row in found.values():
-        audience = listeners.audience(type(row))
-        is_unchanged = row in session and row not in session.new and row not in session.deleted
-        if is_unchanged and audience and audience.is_told and not audience.rows.is_changed(row):
-            yield Kind.UPDATED, row, audience
-
-
-def _delete_orphans(session: Session, listeners: Listeners) -> None:
-    """Delete now what the flush would delete, so that it and its cascades are known before."""
-    for row in session.dirty:
-        if audience := listeners.audience(type(row)):
-            for one in (row, *given_up(row, audience.collections)):
-                found = listeners.audience(type(one))
-                if found and inspect(one).persistent and found.rows.is_orphan(one):
-                    session.delete(one)
 
 
 def _in_order(changes: list[Change]) -> list[Change]:
