@@ -1,11 +1,6 @@
 """Plugins: which are active in an app, in which order, and what each contributes."""
 
 from pegboard.plugins.assembly import build_registry, examine, may_skip
-from pegboard.plugins.collisions import (
-    CORE_BLUEPRINTS,
-    CORE_COMMANDS,
-    RESERVED_NAMES,
-)
 from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.core_names import PUBLIC_MODULES
 from pegboard.plugins.discovery import (
@@ -38,6 +33,7 @@ from pegboard.plugins.registry import (
 )
 from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
+from pegboard.plugins.unique_names import CORE_BLUEPRINTS, CORE_COMMANDS, RESERVED_NAMES
 from pegboard.plugins.wheels import WheelError, plugin_in_wheel
 
 __all__ = [

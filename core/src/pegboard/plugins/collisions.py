@@ -1,7 +1,6 @@
-"""Names of plugins and of their parts: their form, and what two of them both want to have."""
+"""What two plugins, or a plugin and the core, both want to have; and what cannot be a name."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -14,10 +13,15 @@ from pegboard.plugins.discovery import LONGEST_NAME, Candidate, is_plugin_name
 from pegboard.plugins.parties import Collision, titled
 from pegboard.plugins.places import locate_part, locate_route, refused_blueprint
 from pegboard.plugins.routes import Routes, rules_of
+from pegboard.plugins.unique_names import (
+    BLUEPRINT,
+    UniqueName,
+    names_of,
+    names_of_core,
+    provider_names,
+)
 from pegboard.problems import Code, PluginError, Problem
-from pegboard.settings import CoreSettings, declarations_of
 
-CORE_BLUEPRINTS = ("docs", "health", "openapi", "start_page")
 CORE_ROUTES = (
     "/docs",
     "/docs/assets/<name>",
@@ -29,73 +33,6 @@ CORE_ROUTES = (
 
 `/` and `/favicon.ico` are not among them: there the core gives way to a plugin.
 """
-
-CORE_COMMANDS = (
-    "cache",
-    "config",
-    "db",
-    "dev",
-    "explain",
-    "new",
-    "openapi",
-    "plugins",
-    "routes",
-    "run",
-    "serve",
-    "shell",
-)
-SINGLE_PROVIDERS = (
-    "pegboard_cache_strategy",
-    "pegboard_session_strategy",
-)
-"""Hooks of which an app can have one implementation."""
-
-_BLUEPRINTS = "pegboard_blueprints"
-
-RESERVED_NAMES = ("base", "core", "head", "heads", "site")
-"""Names that mean something else in commands and settings that take a plugin's name."""
-
-_CODES = {
-    "blueprint": Code.COLLISION_BLUEPRINT,
-    "class of settings": Code.COLLISION_SETTING,
-    "command": Code.COLLISION_COMMAND,
-    "folder of revisions": Code.COLLISION_MIGRATIONS,
-    "health check": Code.COLLISION_HEALTH_CHECK,
-    "plugin name": Code.COLLISION_PLUGIN_NAME,
-    "setting": Code.COLLISION_SETTING,
-    "single-provider strategy": Code.COLLISION_PROVIDER,
-    "table": Code.COLLISION_TABLE,
-}
-
-_CHANGES = {
-    Code.COLLISION_MIGRATIONS: "Return a folder of its own in {name}",
-    Code.COLLISION_PROVIDER: "",
-}
-"""What to do about what is not renamed."""
-
-
-@dataclass(frozen=True)
-class UniqueName:
-    """A name that only one plugin, or the core, can have."""
-
-    kind: str
-    """A key of `_CODES`."""
-    name: str
-    owner: Plugin | None
-    """None is the core."""
-    hook: str = ""
-    """The hook that returns what has the name."""
-    part: Any = None
-    """The function, class or table that has it, if there is one."""
-    member: str = ""
-    """What in the class has it."""
-    canonical: str = ""
-    """What all spellings of the name share, if it has more than one."""
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """What two of one name share."""
-        return self.kind, self.canonical or self.name
 
 
 def find_wrong_names(candidates: Iterable[Candidate]) -> Iterator[Problem]:
@@ -143,13 +80,13 @@ def find_collisions(
     for plugin in plugins:
         try:
             scratch = _register(plugin, config, manager)
-            locate = partial(locate_route, manager, plugin, _BLUEPRINTS, scratch)
+            locate = partial(locate_route, manager, plugin, BLUEPRINT.hook, scratch)
             collisions += routes.add(plugin, rules_of(scratch), locate)
         except PluginError as error:
             problems += error.problems
     schema = "public." if str(config["DATABASE_URL"]).startswith("postgres") else "main."
-    names = [*_core_names(), *(name for plugin in plugins for name in _names_of(plugin, schema))]
-    collisions += _same_names([*names, *_providers(plugins, manager)], manager)
+    names = [*names_of_core(), *(name for plugin in plugins for name in names_of(plugin, schema))]
+    collisions += _same_names([*names, *provider_names(plugins, manager)], manager)
     return collisions, problems
 
 
@@ -167,10 +104,10 @@ def _same_names(names: Sequence[UniqueName], manager: pluggy.PluginManager) -> I
 def _same_name(
     name: UniqueName, later: Plugin, other: UniqueName, manager: pluggy.PluginManager
 ) -> Collision:
-    code, earlier = _CODES[name.kind], other.owner
+    code, earlier = name.kind.code, other.owner
     places = {"later_place": _locate(name, manager), "earlier_place": _locate(other, manager)}
     if later is earlier:
-        summary = f"it has two: {name.kind} {name.name}"
+        summary = f"it has two: {name}"
         if name.name != other.name:
             summary += f", and {other.name}, {_why_same(name, other)}"
         return Collision(code, later, later, summary, change="Rename one of the two", **places)
@@ -180,17 +117,16 @@ def _same_name(
         earlier,
         later_summary=_claim(name, other, earlier),
         earlier_summary=_claim(other, name, later),
-        change=_CHANGES.get(code, "Rename it in {name}"),
+        change=name.kind.change,
         **places,
     )
 
 
 def _claim(name: UniqueName, other: UniqueName, owner: Plugin | None) -> str:
     """Return what is wrong with a name that another owner has."""
-    what = f"{name.kind} {name.name}"
     if name.name != other.name:
-        return f"{what} is {other.kind} {other.name} of {titled(owner)}, {_why_same(name, other)}"
-    return f"{what} belongs to {titled(owner)} {'too' if owner else 'already'}"
+        return f"{name} is {other} of {titled(owner)}, {_why_same(name, other)}"
+    return f"{name} belongs to {titled(owner)} {'too' if owner else 'already'}"
 
 
 def _why_same(name: UniqueName, other: UniqueName) -> str:
@@ -202,56 +138,9 @@ def _why_same(name: UniqueName, other: UniqueName) -> str:
 
 def _locate(name: UniqueName, manager: pluggy.PluginManager) -> str:
     """Return where a plugin has a name; empty for a name of the core or of metadata."""
-    if name.owner is None or not name.hook:
+    if name.owner is None or not name.kind.hook:
         return ""
-    return locate_part(manager, name.owner, name.hook, name.part, name.member)
-
-
-def _providers(plugins: Sequence[Plugin], manager: pluggy.PluginManager) -> Iterator[UniqueName]:
-    for hook in SINGLE_PROVIDERS:
-        names = {one.plugin_name for one in getattr(manager.hook, hook).get_hookimpls()}
-        for plugin in plugins:
-            if plugin.name in names:
-                yield UniqueName("single-provider strategy", hook, plugin, hook)
-
-
-def _core_names() -> Iterator[UniqueName]:
-    for name in CORE_BLUEPRINTS:
-        yield UniqueName("blueprint", name, None)
-    for name in CORE_COMMANDS:
-        yield UniqueName("command", name, None)
-    for name in RESERVED_NAMES:
-        yield UniqueName("plugin name", name, None)
-    for declaration in declarations_of(CoreSettings, None):
-        yield UniqueName("setting", declaration.key, None)
-
-
-def _names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
-    """Yield the names; the default schema is the prefix of a table that may be left out."""
-    yield UniqueName("plugin name", plugin.name, plugin)
-    settings = plugin.settings
-    if settings is not None:
-        name = f"{settings.__module__}.{settings.__qualname__}"
-        yield UniqueName("class of settings", name, plugin, "pegboard_settings", settings)
-    for one in declarations_of(settings, plugin.name) if settings else ():
-        yield UniqueName("setting", one.key, plugin, "pegboard_settings", settings, one.field)
-    for blueprint in plugin.blueprints:
-        yield UniqueName("blueprint", blueprint.name, plugin, _BLUEPRINTS)
-    for command in plugin.commands:
-        name = command.name or ""
-        yield UniqueName("command", name, plugin, "pegboard_commands", command.callback)
-    for check in plugin.health_checks:
-        name = f"{plugin.name}.{check.name}"
-        yield UniqueName("health check", name, plugin, "pegboard_health_checks", check.check)
-    if plugin.migrations is not None:
-        name = str(plugin.migrations.resolve())
-        yield UniqueName("folder of revisions", name, plugin, "pegboard_migrations")
-    if plugin.migrations is not None:
-        yield UniqueName("table", f"alembic_version_{plugin.name}", plugin, "pegboard_migrations")
-    for name, table in plugin.metadata.tables.items() if plugin.metadata is not None else ():
-        # SQLite does not tell `Items` from `items`.
-        canonical = name.lower().removeprefix(default_schema)
-        yield UniqueName("table", name, plugin, "pegboard_models", table, canonical=canonical)
+    return locate_part(manager, name.owner, name.kind.hook, name.part, name.member)
 
 
 @cache
