@@ -4,7 +4,7 @@ The fields are those of the request. A violation that no value of the request ha
 the view, and stays a 500, unless other rows are what is in the way.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -127,7 +127,7 @@ class _Causes:
         if is_wrong is not None:
             yield from (sent for sent in sent_values(self.asked) if is_wrong(sent.value))
             return
-        found = [list(self._of_column(column)) for column in self.violation.columns]
+        found = [self._of_column(column) for column in self.violation.columns]
         if self.violation.kind == Kind.DUPLICATE:
             found = _of_the_same_objects(found)
         for sent in found:
@@ -153,32 +153,32 @@ class _Causes:
             return lambda value: _exceeds(value, bound) and str(value) in given
         return None
 
-    def _of_column(self, column: str) -> Iterator[Sent]:
-        """Yield the values for a column: those of its name, else the only one of its value."""
-        values = {str(row[column]) for row in self.violation.rows if column in row}
+    def _of_column(self, column: str) -> list[Sent]:
+        """Return the values for a column: those of its name, else the only one of its value."""
         declared = body_fields(self.asked).get(column)
         known = fields_by_column(self.asked).get(column)
         name = _plain(known or declared or column)
         sent = list(sent_values(self.asked))
         named = [one for one in sent if _plain(one.names[-1]) == name]
         if self.violation.kind == Kind.NULL:
-            missing = [Sent((declared,), None)] if declared and not named else []
-            yield from missing or [one for one in named if one.value is None]
-            return
+            if declared and not named:
+                return [Sent((declared,), None)]
+            return [one for one in named if one.value is None]
+        values = {str(row[column]) for row in self.violation.rows if column in row}
         if len(named) > 1:
-            if len(values) == 1:
-                named = [one for one in named if str(one.value) in values]
-            elif known:
-                # Without the value it is not known which row of a list it is, only which field.
-                named = [Sent((known,), None)]
-            else:
-                named = []
+            named = _told_apart(named, values, known)
         if named or known:
-            yield from named
-            return
+            return named
         alike = [one for one in sent if one.value is not None and str(one.value) in values]
-        if len(values) == len(alike) == 1:
-            yield from alike
+        return alike if len(values) == len(alike) == 1 else []
+
+
+def _told_apart(named: list[Sent], values: Collection[str], known: str | None) -> list[Sent]:
+    """Return which of several values for one field is at fault, by the values of the rows."""
+    if len(values) == 1:
+        return [one for one in named if str(one.value) in values]
+    # Without the value it is not known which row of a list it is, only which field.
+    return [Sent((known,), None)] if known else []
 
 
 def _of_the_same_objects(found: Sequence[Sequence[Sent]]) -> list[list[Sent]]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
-from packaging.utils import NormalizedName
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
 
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.metadata import find_version, path_of, plugin_names
@@ -27,40 +28,60 @@ def check_requirements(
             continue
         for name, requirement in sorted(candidate.distribution.requires.items()):
             found = _find(name)
-            version = find_version(found) if found else None
-            fits = version and requirement.specifier.contains(version, prereleases=True)
-            if found and version is None:
-                yield candidate.problem(
-                    Code.PLUGIN_METADATA_INVALID,
-                    f"it requires {requirement}, whose metadata in {path_of(found)} has no version",
-                    f"Install {name} anew.",
-                )
-            elif found and name == CORE and not fits:
-                yield candidate.problem(
-                    Code.PLUGIN_CORE_INCOMPATIBLE,
-                    f"it requires {requirement}, but the running core is {version}",
-                    f"Install a version of {candidate.distribution.name} made for this core, "
-                    "or the core it was made for.",
-                )
-            elif not fits:
-                state = f"but {version} is installed" if version else "which is not installed"
-                yield candidate.problem(
-                    Code.PLUGIN_REQUIREMENT_MISSING,
-                    f"it requires {requirement}, {state}",
-                    f"Run pip install '{requirement}'.",
-                )
+            yield from _unmet(candidate, candidate.distribution.name, requirement, found)
             if found and name not in active and (plugins := plugin_names(found)):
-                reasons = [skipped[plugin] for plugin in plugins if plugin in skipped]
-                names = ", ".join(plugins)
-                yield candidate.problem(
-                    Code.PLUGIN_REQUIREMENT_INACTIVE,
-                    f"it requires {name}, whose plugin {names} is not active",
-                    "".join(
-                        f"{one.plugin} is skipped: {one.summary} [{one.code}]. " for one in reasons
-                    )
-                    + f"Activate {names} (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), "
-                    f"or disable {candidate.name} too.",
-                )
+                yield _inactive(candidate, name, plugins, skipped)
+
+
+def _unmet(
+    candidate: Candidate, own: str, requirement: Requirement, found: Distribution | None
+) -> Iterator[Problem]:
+    """Yield a problem unless what is found of a required distribution has a fitting version.
+
+    `own` is the distribution that requires it.
+    """
+    if found is None:
+        yield _missing(candidate, requirement, "which is not installed")
+        return
+    version = find_version(found)
+    if version is None:
+        yield candidate.problem(
+            Code.PLUGIN_METADATA_INVALID,
+            f"it requires {requirement}, whose metadata in {path_of(found)} has no version",
+            f"Install {requirement.name} anew.",
+        )
+    elif not requirement.specifier.contains(version, prereleases=True):
+        if canonicalize_name(requirement.name) == CORE:
+            yield candidate.problem(
+                Code.PLUGIN_CORE_INCOMPATIBLE,
+                f"it requires {requirement}, but the running core is {version}",
+                f"Install a version of {own} made for this core, or the core it was made for.",
+            )
+        else:
+            yield _missing(candidate, requirement, f"but {version} is installed")
+
+
+def _missing(candidate: Candidate, requirement: Requirement, state: str) -> Problem:
+    return candidate.problem(
+        Code.PLUGIN_REQUIREMENT_MISSING,
+        f"it requires {requirement}, {state}",
+        f"Run pip install '{requirement}'.",
+    )
+
+
+def _inactive(
+    candidate: Candidate, name: str, plugins: Sequence[str], skipped: Mapping[str, Problem]
+) -> Problem:
+    """Return the problem of a distribution whose plugins are required and not active."""
+    reasons = [skipped[plugin] for plugin in plugins if plugin in skipped]
+    names = ", ".join(plugins)
+    told = "".join(f"{one.plugin} is skipped: {one.summary} [{one.code}]. " for one in reasons)
+    return candidate.problem(
+        Code.PLUGIN_REQUIREMENT_INACTIVE,
+        f"it requires {name}, whose plugin {names} is not active",
+        f"{told}Activate {names} (PEGBOARD_PLUGINS, PEGBOARD_PLUGINS_DISABLED), or disable "
+        f"{candidate.name} too.",
+    )
 
 
 def _find(name: str) -> Distribution | None:
