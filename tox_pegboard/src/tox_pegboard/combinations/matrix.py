@@ -1,6 +1,6 @@
 """Choosing the combinations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,34 +91,20 @@ def make_matrix(
 ) -> Matrix:
     """Return the matrix of what can be combined. The same input has the same result."""
     problem = describe(space, settings.subsets)
-    order = {plugin.name: place for place, plugin in enumerate(space.plugins)}
     touching = _plugin(touching, space)
-
-    def key(row: Row) -> tuple[Any, ...]:
-        plugins = problem.plugins_of(row)
-        places = sorted(order[name] for name in plugins)
-        axes = [space.axes[axis].index(row[axis]) for axis in space.axes]
-        return len(plugins), places, axes
-
-    rows = sorted(cover(problem, strength), key=key)
-    if not rows:
-        own = space.with_needs(()) | {plugin.name for plugin in space.own}
-        certain = {one.reason for one in space.exclusions if one.plugins <= own}
-        why = "; ".join(sorted(certain - {""})) or "everything is excluded"
-        message = f"no combination is possible: {why}"
-        raise MatrixError(message)
-    present = frozenset[str]().union(*(problem.plugins_of(row) for row in rows))
+    possible = sorted(cover(problem, strength), key=_smallest_first(problem, space))
+    if not possible:
+        raise _impossible(space)
     present_on = {
         python: frozenset[str]().union(
-            *(problem.plugins_of(row) for row in rows if row["python"] == python)
+            *(problem.plugins_of(row) for row in possible if row["python"] == python)
         )
         for python in space.axes["python"]
     }
-    if touching not in order:  # the project's own, which every combination has
-        touching = None
-    if touching is not None:
-        rows = [row for row in rows if touching in problem.plugins_of(row)]
-    chosen = rows if max_jobs is None else choose(rows, strength, max_jobs)
+    present = frozenset[str]().union(*present_on.values())
+    wanted = [row for row in possible if touching in {None, *problem.plugins_of(row)}]
+    chosen = wanted if max_jobs is None else choose(wanted, strength, max_jobs)
+    lost = uncovered(wanted, chosen, strength)
     return Matrix(
         space,
         settings,
@@ -126,15 +112,32 @@ def make_matrix(
         problem.has_all_subsets,
         strength,
         touching,
-        tuple(_combination(row, problem, space) for row in rows if row not in chosen),
-        tuple(
-            dict.fromkeys(
-                _text(group, problem, space) for group in uncovered(rows, chosen, strength)
-            )
-        ),
-        tuple(name for name in order if name not in present),
-        tuple(_reasons(space, present_on)),
+        left_out=tuple(_combination(row, problem, space) for row in wanted if row not in chosen),
+        uncovered=tuple(dict.fromkeys(_text(group, problem, space) for group in lost)),
+        infeasible=tuple(one.name for one in space.plugins if one.name not in present),
+        reasons=tuple(_reasons(space, present_on)),
     )
+
+
+def _smallest_first(problem: Problem, space: Space) -> Callable[[Row], tuple[Any, ...]]:
+    """Return the sort key of combinations: how many plugins, which, and then the other values."""
+    order = {plugin.name: place for place, plugin in enumerate(space.plugins)}
+
+    def key(row: Row) -> tuple[Any, ...]:
+        plugins = problem.plugins_of(row)
+        places = sorted(order[name] for name in plugins)
+        axes = [space.axes[axis].index(row[axis]) for axis in space.axes]
+        return len(plugins), places, axes
+
+    return key
+
+
+def _impossible(space: Space) -> MatrixError:
+    """Return what tells that there is no combination, and why."""
+    own = space.with_needs(()) | {plugin.name for plugin in space.own}
+    certain = {one.reason for one in space.exclusions if one.plugins <= own}
+    why = "; ".join(sorted(certain - {""})) or "everything is excluded"
+    return MatrixError(f"no combination is possible: {why}")
 
 
 def _reasons(space: Space, present_on: Mapping[str, frozenset[str]]) -> Iterator[str]:
@@ -162,13 +165,16 @@ def _reasons(space: Space, present_on: Mapping[str, frozenset[str]]) -> Iterator
 
 
 def _plugin(touching: str | None, space: Space) -> str | None:
-    """Return the name of a plugin that is named so, or as its distribution or folder is."""
+    """Return the name of a plugin that is named so, or as its distribution or folder is.
+
+    Returns None for the project's own, which every combination has.
+    """
     if touching is None:
         return None
     for plugin in (*space.plugins, *space.own):
         named = {plugin.name, plugin.requirement, plugin.distribution}
         if touching in named or canonicalize_name(touching) == plugin.distribution:
-            return plugin.name
+            return None if plugin in space.own else plugin.name
     names = ", ".join(plugin.name for plugin in space.plugins)
     message = f"{touching} is no plugin of the matrix: {names or 'it has none'}"
     raise MatrixError(message)
