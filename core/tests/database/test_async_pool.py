@@ -259,14 +259,14 @@ async def test_connections_that_a_plugin_prepares_are_left_to_threads(
 
 async def test_a_long_statement_is_sent_in_parts(pool_of, postgres_url) -> None:
     """The socket takes a part at a time."""
-    async with pool_of(postgres_url) as pool:
+    async with pool_of(postgres_url, statement_timeout=WAIT_TIMEOUT) as pool:
         size = 20_000_000
         assert size == await pool.run("SELECT length(:text) AS value", text="x" * size)
 
 
 async def test_a_long_answer_is_received_in_parts(pool_of, postgres_url) -> None:
     """All rows come, in their order."""
-    async with pool_of(postgres_url) as pool:
+    async with pool_of(postgres_url, statement_timeout=WAIT_TIMEOUT) as pool:
         found = await pool.rows("SELECT generate_series(1, 200000) AS value")
         assert [*range(1, 200001)] == [value for [value] in found]
 
