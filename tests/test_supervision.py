@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ import pytest
 
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import StartService
-from pegboard.testing.processes import is_listening, wait_until
+from pegboard.testing.processes import free_port, is_listening, wait_until
 from pegboard.testing.services import LiveServer
 
 pytestmark = pytest.mark.slow
@@ -166,8 +167,18 @@ def test_a_worker_serves_until_the_one_that_replaces_it_does(
 ):
     """However long that takes to start, and if it fails. Signals before the start end nothing."""
     plugin_folder.add("starting", STARTING % tmp_path)
-    server = live_server(plugins=["starting"])
+    management = f"127.0.0.1:{free_port()}"
+    server = live_server(plugins=["starting"], PEGBOARD_MANAGEMENT=management)
     pid = ask(server, "/pid")
+
+    def is_managed() -> bool:
+        """The process of the management port has an app, and finds that all is well."""
+        with suppress(OSError), closing(http.client.HTTPConnection(management)) as connection:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == HTTPStatus.OK
+        return False
+
+    wait_until(is_managed, "the management port has an app")
 
     def serves_until(happens: Callable[[], bool], what: str) -> None:
         def is_over() -> bool:
@@ -185,6 +196,7 @@ def test_a_worker_serves_until_the_one_that_replaces_it_does(
     tmp_path.joinpath("wait").unlink()
     serves_until(lambda: "ended with exit code 1; it is replaced" in server.output, "it fails")
     assert "reloaded\n" not in server.output
+    assert is_managed()
     tmp_path.joinpath("fail").unlink()
 
     def is_reloaded() -> bool:
@@ -193,6 +205,7 @@ def test_a_worker_serves_until_the_one_that_replaces_it_does(
 
     wait_until(is_reloaded, "the next one serves")
     assert pid != ask(server, "/pid")
+    wait_until(is_managed, "the management port has an app again")
 
 
 def test_a_stop_is_told_before_anything_ends(delayed: LiveServer):

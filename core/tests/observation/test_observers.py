@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -157,8 +158,7 @@ def test_an_observer_that_fails_changes_no_answer(
             raise ValueError(message)
 
         def end(self, _one: Observation, /) -> None:
-            message = "cannot end"
-            raise ValueError(message)
+            sys.exit("cannot end")
 
     watching = Watching()
     app = make_app(plugins=[Plugin(Failing(), watching)])
@@ -166,7 +166,9 @@ def test_an_observer_that_fails_changes_no_answer(
         answers = [app.test_client().get("/seen/7") for _ in range(3)]
     assert [200] * 3 == [one.status_code for one in answers]
     assert 3 == len(watching.seen)
-    assert 2 == sum("an observer has failed" in one for one in caplog.messages)
+    told = [one.partition(" has failed")[0] for one in caplog.messages if " has failed" in one]
+    where = "test_an_observer_that_fails_changes_no_answer.<locals>.Failing"
+    assert [f"the observer {where}.{one} of plugin seen" for one in ("begin", "end")] == told
 
 
 @pytest.mark.parametrize("wrong", [None, Watching, object()], ids=["None", "a class", "an object"])

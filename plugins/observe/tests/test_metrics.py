@@ -209,6 +209,25 @@ def test_what_a_plugin_counts_by_kind_is_a_counter(make_app: MakeApp, read: Read
     assert b"# TYPE pegboard_events_total counter" in text
 
 
+def test_a_count_that_is_no_number_is_left_out(
+    make_app: MakeApp, read: Read, caplog: pytest.LogCaptureFixture
+):
+    """The log names it once, and everything else is told."""
+    app = make_app(plugins=["observe"])
+    stats = {"last": {"error": "no answer", "took": 3}, "sold": {"tea": 3}}
+    pegboard.get_health(app).details["shop"] = lambda: stats
+    app.test_client().get("/health")
+    assert 1 == read(metrics_of(app).render(), COUNT, route="/health")
+    app.test_client().get("/health")
+    text = metrics_of(app).render()
+    assert 2 == read(text, COUNT, route="/health")
+    assert 3 == read(text, "pegboard_events_total", of="shop", name="sold", kind="tea")
+    assert 3 == read(text, "pegboard_events_total", of="shop", name="last", kind="took")
+    assert b'kind="error"' not in text
+    told = "the metrics leave out last.error of shop: it is no number, but a str"
+    assert [told] == [one for one in caplog.messages if "leave out" in one]
+
+
 def test_what_the_limiter_decides_is_told_by_rule(make_app: MakeApp, read: Read):
     """And not by client."""
     pytest.importorskip("pegboard_ratelimit")

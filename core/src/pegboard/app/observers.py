@@ -20,7 +20,7 @@ def add_observers(app: Flask, core: CoreSettings, assembled: Registry) -> Observ
         plugin = assembled.owner_of(route.endpoint, module)
         return CORE if plugin is None else plugin.name
 
-    observers = Observers(owner)
+    observers = Observers(owner, assembled.packages)
     found: list[Observer] = [AccessLog(get_clients(app), core.access_log_share)]
     if core.slow_statement or core.slow_stage:
         limits = {"statement": core.slow_statement, "stage": core.slow_stage}

@@ -66,6 +66,7 @@ class ServedService:
             self._found = diagnose(self._build)
             if self._found.error is not None:
                 self._error = str(self._found.error)
+                logger.error("the app of the management port cannot be built: %s", self._error)
         except (Exception, SystemExit) as error:
             logger.exception("the app of the management port cannot be built")
             self._error = str(error) or type(error).__name__

@@ -1,7 +1,7 @@
 """Tells observers of every request of an app."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,13 +24,17 @@ T = TypeVar("T")
 
 _EXTENSION = "pegboard.observers"
 
+_ERRORS = (Exception, SystemExit)
+"""What an observer, which is a plugin's, may raise without changing an answer."""
+
 
 class Observers:
     """The observers of one app."""
 
-    def __init__(self, owner: Callable[[Route], str]) -> None:
-        """`owner` returns the name of the plugin whose route it is."""
+    def __init__(self, owner: Callable[[Route], str], packages: Mapping[str, str]) -> None:
+        """`owner` returns the plugin of a route, and `packages` has plugins by their packages."""
         self._owner = owner
+        self._packages = packages
         self._plugins: dict[int, tuple[Route, str]] = {}
         self._begins: tuple[Callable[[Any], None], ...] = ()
         self._ends: tuple[Callable[[Any], None], ...] = ()
@@ -66,7 +70,7 @@ class Observers:
         for begin in self._begins:
             try:
                 begin(environ)
-            except Exception as error:  # noqa: BLE001 - an observer is a plugin's
+            except _ERRORS as error:
                 self._report(begin, error)
 
     def end(self, environ: "WSGIEnvironment", status: int, size: int, started: float) -> None:
@@ -88,7 +92,7 @@ class Observers:
         for end in self._ends:
             try:
                 end(observation)
-            except Exception as error:  # noqa: BLE001 - an observer is a plugin's
+            except _ERRORS as error:
                 self._report(end, error)
 
     def note_statement(self, text: str, seconds: float, error: BaseException | None) -> None:
@@ -96,7 +100,7 @@ class Observers:
         for note in self._statements:
             try:
                 note(text, seconds, error)
-            except Exception as failure:  # noqa: BLE001 - an observer is a plugin's
+            except _ERRORS as failure:
                 self._report(note, failure)
 
     def timed(self, part: Part, function: Callable[..., T]) -> Callable[..., T]:
@@ -113,7 +117,7 @@ class Observers:
                 # Here, as one more call for each part costs a cached answer 1 % of its time.
                 try:
                     note(perf_counter() - began)
-                except Exception as error:  # noqa: BLE001 - an observer is a plugin's
+                except _ERRORS as error:
                     self._report(note, error)
 
         return run
@@ -133,7 +137,7 @@ class Observers:
             finally:
                 try:
                     note(perf_counter() - began)
-                except Exception as error:  # noqa: BLE001 - an observer is a plugin's
+                except _ERRORS as error:
                     self._report(note, error)
 
         return run
@@ -144,7 +148,7 @@ class Observers:
         for ask in self._parts:
             try:
                 note = ask(part)
-            except Exception as error:  # noqa: BLE001 - an observer is a plugin's
+            except _ERRORS as error:
                 self._report(ask, error)
             else:
                 found += [] if note is None else [note]
@@ -155,7 +159,7 @@ class Observers:
             for note in found:
                 try:
                     note(seconds)
-                except Exception as error:  # noqa: BLE001 - an observer is a plugin's
+                except _ERRORS as error:
                     self._report(note, error)
 
         return note_all
@@ -166,12 +170,17 @@ class Observers:
         self._plugins[id(route)] = route, plugin
         return plugin
 
-    def _report(self, function: Callable[..., object], error: Exception) -> None:
-        if function not in self._failed:
-            self._failed.add(function)
-            logger.error(
-                "an observer has failed; further errors of it are not logged", exc_info=error
-            )
+    def _report(self, function: Callable[..., object], error: BaseException) -> None:
+        if function in self._failed:
+            return
+        self._failed.add(function)
+        module = getattr(function, "__module__", None) or ""
+        logger.error(
+            "the observer %s of plugin %s has failed; further errors of it are not logged",
+            getattr(function, "__qualname__", function),
+            self._packages.get(module.partition(".")[0], module),
+            exc_info=error,
+        )
 
 
 def _has(observer: Observer, name: str) -> bool:

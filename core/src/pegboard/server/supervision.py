@@ -105,7 +105,7 @@ class SupervisedServer(MPServer):
         self._deaths: dict[int, int] = {}
         self._due: dict[int, float] = {}
         self._reload_steps = Reload(watch, self.workers_kill_timeout)
-        self._is_useless = False
+        self._is_useless = self._is_reloading = False
         self._stopped_by: int | None = None
 
     def _init_shared_socket(self) -> None:
@@ -152,10 +152,9 @@ class SupervisedServer(MPServer):
     def _begin_reload(self) -> None:
         """Have all workers replaced if a signal asked for it, or one that has served enough."""
         if self.reload_signal:
-            self.reload_signal = False
+            self.reload_signal, self._is_reloading = False, True
             self._service_manager.tell_reloading()
             logger.info("reloading: %d workers", self.workers)
-            self._companion.renew()
             # The cause of their deaths may be gone.
             self._due = dict.fromkeys(self._due, time.monotonic())
             self._reload_steps.begin(range(self.workers))
@@ -165,7 +164,10 @@ class SupervisedServer(MPServer):
             self._reload_steps.begin([old.idx])
 
     def _go_on_reloading(self, start: Callable[[int], None]) -> None:
-        if self._reload_steps.advance(self.wrks, start):
+        if self._reload_steps.advance(self.wrks, start) and self._is_reloading:
+            self._is_reloading = False
+            # Only now it is known that the app can be built.
+            self._companion.renew()
             self._service_manager.tell_ready()
             logger.info("reloaded")
 

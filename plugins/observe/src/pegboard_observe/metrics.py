@@ -29,6 +29,9 @@ EXTENSION = "pegboard_observe"
 _EVERY = 1.0
 """Seconds between two writings."""
 
+State = dict[tuple[families.Family, tuple[str, ...]], float]
+"""Values by their metric and its labels."""
+
 
 class Metrics:
     """What counts requests, and a thread that writes what it has counted."""
@@ -38,6 +41,7 @@ class Metrics:
         self._folder = folder
         self.requests = Requests(self._run)
         self._lock = threading.Lock()
+        self._left_out: set[str] = set()
         self._start_anew()
         pegboard.after_fork(self, Metrics._forget)
 
@@ -69,6 +73,15 @@ class Metrics:
                         "they can: %s; free space there, or set %s",
                         error,
                         VARIABLE,
+                    )
+                self._is_failing = True
+                return
+            except Exception:
+                self.requests.note_all_changed()
+                if not self._is_failing:
+                    logger.exception(
+                        "the metrics of this process cannot be written, and are out of date until "
+                        "they can"
                     )
                 self._is_failing = True
                 return
@@ -119,8 +132,8 @@ class Metrics:
             store.write(families.STARTS, (), 1)
         self._is_begun = True
 
-    def _state(self) -> Mapping[tuple[families.Family, tuple[str, ...]], float]:
-        state: dict[tuple[families.Family, tuple[str, ...]], float] = {}
+    def _state(self) -> State:
+        state: State = {}
         pool = self._pool()
         if isinstance(pool, QueuePool):
             state[families.POOL_SIZE, ()] = pool.size()
@@ -135,11 +148,21 @@ class Metrics:
             for name, value in found.items():
                 if isinstance(value, Mapping):
                     for kind, count in value.items():
-                        state[families.EVENTS, (of, name, kind)] = float(count)
+                        if isinstance(count, int | float):
+                            state[families.EVENTS, (of, name, str(kind))] = float(count)
+                        else:
+                            self._leave_out(f"{name}.{kind} of {of}", count)
                 elif isinstance(value, int | float):
                     is_shared = name in health.shared.get(of, ())
                     state[families.family_of(of, name, is_shared=is_shared)] = float(value)
         return state
+
+    def _leave_out(self, stat: str, value: object) -> None:
+        """Log once that what a plugin counts by kind is no number."""
+        if stat not in self._left_out:
+            self._left_out.add(stat)
+            kind = type(value).__name__
+            logger.warning("the metrics leave out %s: it is no number, but a %s", stat, kind)
 
     def _pool(self) -> Any:
         with self._app.app_context():
@@ -157,11 +180,7 @@ def _write_on(metrics: "weakref.ref[Metrics]", ending: threading.Event) -> None:
         one = metrics()
         if one is None:
             return
-        try:
-            one.write()
-        except Exception:
-            logger.exception("the metrics cannot be written; nothing more is")
-            return
+        one.write()
         del one
 
 
