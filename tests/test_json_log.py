@@ -40,6 +40,8 @@ def be_loud():
     thread.join()
     Broken()
     logging.getLogger("loud").error("%d", "no number")
+    odd = {"ratio": float("nan"), "level": "loud", "time": "now"}
+    logging.getLogger("loud").error("odd", extra=odd)
     return "loud"
 
 
@@ -79,6 +81,13 @@ def test_what_python_writes_itself_is_json(live_server: StartService, plugin_fol
     ]
     [broken] = [line for line in lines if line["logger"] == "pegboard.logs.broken"]
     assert "a line of the log cannot be made of '%d'" in broken["message"]
+    [odd] = [line for line in lines if line["message"] == "odd"]
+    assert ("nan", "ERROR", "loud", "now") == (
+        odd["ratio"],
+        odd["level"],
+        odd["extra_level"],
+        odd["extra_time"],
+    )
     traces = [line["exc_info"] for line in lines if "exc_info" in line]
     assert 3 == len(traces)
     assert all(trace.startswith("Traceback") for trace in traces)

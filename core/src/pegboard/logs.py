@@ -1,18 +1,13 @@
-"""Log lines: plain text in development, JSON in production, each with the id of its request."""
+"""The log: from which level on, of whom, and to where; `log_lines` has how a line is written."""
 
-import json
 import logging
-import os
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from pythonjsonlogger.json import JsonFormatter
-
+from pegboard.log_lines import MachineFormatter, formatter_of
 from pegboard.uncaught import log_uncaught, print_uncaught
 
 logger = logging.getLogger(__name__)
@@ -24,29 +19,8 @@ _told: ContextVar[set[str] | None] = ContextVar("pegboard_told", default=None)
 LEVELS = ("", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """The levels from which on can be logged; the first one is as configured."""
 
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))} | {
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
-
-
-_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in _CONTROLS}
 _BROKEN = "pegboard.logs.broken"
 """The logger of records that could not be written as they were."""
-
-_UTF8 = frozenset({"utf-8", "utf8"})
-_encode_text = json.encoder.encode_basestring
-_LITERALS = {True: "true", False: "false", None: "null"}
-_REQUEST_RECORD = {
-    **logging.makeLogRecord({}).__dict__,
-    "msg": "request",
-    "levelno": logging.INFO,
-    "levelname": "INFO",
-    "pathname": __file__,
-    "filename": Path(__file__).name,
-    "module": __name__,
-    "relativeCreated": 0.0,
-}
 
 
 class RequestFilter(logging.Filter):
@@ -68,80 +42,6 @@ def _is_new(record: logging.LogRecord) -> bool:
     is_new = message not in told
     told.add(message)
     return is_new
-
-
-class RequestRecord(logging.LogRecord):
-    """The record of a request: each field is an attribute, and the message is made of them."""
-
-    def __init__(self, logger: str, fields: Mapping[str, Any]) -> None:
-        """`fields` are those of the access log."""
-        # What `logging` finds out about each record, as its caller's line, takes longer than that.
-        created = time.time()
-        self.__dict__ = {
-            **_REQUEST_RECORD,
-            **fields,
-            "name": logger,
-            "created": created,
-            "msecs": int(created % 1 * 1000) + 0.0,
-            "process": os.getpid(),
-        }
-        self.fields = fields
-
-    def getMessage(self) -> str:  # noqa: N802 - logging's own name
-        """Return a line for people."""
-        one = self.fields
-        cached = {True: " hit", False: " miss", None: ""}[one["cached"]]
-        return (
-            f"{one['method']} {one['path']} {one['status']} {one['milliseconds']:.1f} ms "
-            f"{one['bytes']} B {one['plugin']}{cached}"
-        )
-
-
-class HumanFormatter(logging.Formatter):
-    """Formats a record as one line; escapes control characters, so no message forges a line."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """Return the line, to which `logging` appends the traceback if there is one."""
-        record.message = record.message.translate(_CONTROLS)
-        return super().formatMessage(record)
-
-
-class MachineFormatter(JsonFormatter):
-    """Formats a record as JSON; its time is in UTC, as `2026-01-31T23:59:59.999Z` (RFC 3339)."""
-
-    converter = time.gmtime  # type: ignore[assignment]  # its argument is optional, for mypy
-    default_time_format = "%Y-%m-%dT%H:%M:%S"
-    default_msec_format = "%s.%03dZ"
-
-    _second = 0, ""
-    """The last second of a request's line, and how it is told."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line; that of a request is put together faster."""
-        if type(record) is not RequestRecord:
-            return super().format(record)
-        second, told = self._second
-        if second != int(record.created):
-            told = time.strftime(self.default_time_format, time.gmtime(record.created))
-            self._second = int(record.created), told
-        ids = record.__dict__
-        head = (
-            f'{{"time": "{told}.{int(record.msecs):03d}Z", "level": "INFO", "logger": '
-            f'"{record.name}", "message": "request", "request_id": "{ids["request_id"]}", '
-            f'"trace_id": "{ids["trace_id"]}", '
-        )
-        return head + self._encode(record.fields)
-
-    @staticmethod
-    def _encode(one: Mapping[str, Any]) -> str:
-        quoted, route, agent = _quoted, one["route"], one["user_agent"]
-        return (
-            f'"method": {quoted(one["method"])}, "route": {quoted(route)}, '
-            f'"path": {quoted(one["path"])}, "status": {one["status"]}, "bytes": {one["bytes"]}, '
-            f'"milliseconds": {one["milliseconds"]}, "client": {quoted(one["client"])}, '
-            f'"identity": {quoted(one["identity"])}, "user_agent": {quoted(agent)}, '
-            f'"plugin": {quoted(one["plugin"])}, "cached": {_LITERALS[one["cached"]]}}}'
-        )
 
 
 class PlatformHandler(logging.StreamHandler[TextIO]):
@@ -176,7 +76,7 @@ def init_logs(level: str, style: str, packages: Iterable[str]) -> None:
     `style` is `human` or `json`. All apps of a process share its logging: the last call decides.
     """
     handler = PlatformHandler(level, packages)
-    handler.setFormatter(_formatter(style))
+    handler.setFormatter(formatter_of(style))
     root = logging.getLogger()
     for old in [old for old in root.handlers if isinstance(old, PlatformHandler)]:
         root.removeHandler(old)
@@ -205,27 +105,6 @@ def set_level(level: str | None) -> None:
             logger.warning("the log has lines from %s on", level or handler.levels["pegboard"])
             for package, configured in handler.levels.items():
                 logging.getLogger(package).setLevel(level or configured)
-
-
-def _formatter(style: str) -> logging.Formatter:
-    if style == "json":
-        return MachineFormatter(
-            "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s %(trace_id)s",
-            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-        )
-    line = "%(asctime)s %(levelname)-7s [%(request_id)s] %(name)s: %(message)s"
-    return HumanFormatter(line, datefmt="%H:%M:%S")
-
-
-def _quoted(text: str | None) -> str:
-    """Return a text as JSON, readable where standard error is UTF-8, without control characters."""
-    if text is None:
-        return "null"
-    if text.isascii():
-        return _encode_text(text).replace("\x7f", "\\u007f")
-    if (sys.stderr.encoding or "").lower() not in _UTF8:
-        return json.dumps(text)
-    return _encode_text(text).translate(_JSON_CONTROLS)
 
 
 @contextmanager

@@ -53,11 +53,12 @@ def test_config_show_prints_value_and_origin_of_every_setting(plugin_folder, peg
 
 @pytest.mark.slow
 def test_config_check_is_content_with_a_service_that_can_start(plugin_folder, pegboard):
-    """It names the active plugins."""
+    """It names the active plugins, and settings that keep each other from their effect."""
     plugin_folder.add("shop", SHOP)
-    done = pegboard("config", "check")
+    done = pegboard("config", "check", PEGBOARD_KEEP_ALIVE_TIMEOUT="5")
     assert 0 == done.returncode
     assert "Plugins: shop." in done.stdout
+    assert "[PB_SETTINGS_CONTRADICT]" in done.stdout
 
 
 @pytest.mark.slow
@@ -68,6 +69,7 @@ def test_config_check_is_content_with_a_service_that_can_start(plugin_folder, pe
         ("DATABASE_URL", "nonsense"),
         ("REDIS_URL", "http://host"),
         ("PEGBOARD_PLUGINS_DISABLED", "shop"),
+        ("PEGBOARD_TLS_KEY", "/no/such/file"),
     ],
 )
 def test_config_check_fails_as_the_start_would(plugin_folder, pegboard, variable, value):

@@ -244,7 +244,8 @@ def test_a_migration_needs_no_secret_of_the_service(
         "PYTHONPATH": str(plugin_folder.path),
     }
     plugin_folder.add_table("notes")
-    done = run_pegboard("db", "upgrade", directory=tmp_path, **settings)
-    assert 0 == done.returncode, done.stdout
+    for secret in ({}, {"SECRET_KEY": "short"}, {"SECRET_KEY_FILE": "/no/such/file"}):
+        done = run_pegboard("db", "upgrade", directory=tmp_path, **settings, **secret)
+        assert 0 == done.returncode, done.stdout
     refused = run_pegboard("serve", "--port", "0", directory=tmp_path, **settings)
     assert "PB_PRODUCTION_SECRET_KEY" in refused.stdout

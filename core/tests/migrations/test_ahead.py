@@ -1,10 +1,12 @@
 """Tests of an older release on a database that a newer one has migrated."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.orm import mapped_column
 
 from pegboard.database import db
 from pegboard.migrations import MigrationError, downgrade, upgrade
@@ -33,13 +35,13 @@ def migrated(
 ) -> Callable[..., tuple[Flask, Plugin]]:
     """Migrate with a newer release, and return the app of an older one, and its plugin."""
 
-    def migrate(options: str = "") -> tuple[Flask, Plugin]:
+    def migrate(options: str = "", **columns: Any) -> tuple[Flask, Plugin]:
         notes.create(1, "notes")
         add(notes, 2, "color", options)
         upgrade(assemble(notes))
         older = make_plugin("notes", notes.versions.parent.parent / "older")
         older.create(1, "notes")
-        older.model("notes", created_at=None, updated_at=None)
+        older.model("notes", created_at=None, updated_at=None, **columns)
         return assemble(older), older
 
     return migrate
@@ -90,6 +92,20 @@ def test_a_column_without_which_no_row_can_be_added_is_named(migrated, options: 
 
     assert names == ahead.refused
     assert bool(names) == ("rows without notes.color cannot be added" in str(ahead.as_problem()))
+
+
+@pytest.mark.parametrize(
+    "options, names", [({"nullable": True}, ("notes.color",)), ({"default": "red"}, ())]
+)
+def test_a_column_that_must_be_filled_now_is_named(
+    migrated, options: dict[str, Any], names: object
+):
+    """Where the older release may leave it empty."""
+    app, _ = migrated("nullable=False", color=mapped_column(sa.Text, **options))
+
+    (ahead,) = upgrade(app)
+
+    assert names == ahead.refused
 
 
 def test_what_the_older_release_needs_must_be_there(migrated, cli: RunCLI):

@@ -116,6 +116,9 @@ def test_a_secret_may_come_from_a_file(monkeypatch, tmp_path: Path):
     monkeypatch.setenv("PEGBOARD_SHOP_TOKEN_FILE", str(file))
     app = create_app(plugins=[Shop()])
     assert "s3cret" == get_settings(ShopSettings, app).token
+    monkeypatch.setenv("PEGBOARD_SHOP_TOKEN", "")  # as if it were not set
+    app = create_app(plugins=[Shop()])
+    assert "s3cret" == get_settings(ShopSettings, app).token
 
 
 def test_a_secret_file_that_cannot_be_read_is_named(monkeypatch):

@@ -9,7 +9,8 @@ from pegboard.cli.diagnosis import diagnose
 from pegboard.inspection import settings_document
 from pegboard.logs import not_logged
 from pegboard.plugins import Skipped, get_registry
-from pegboard.settings import Unused, Value
+from pegboard.server import Transport, find_contradictions
+from pegboard.settings import CoreSettings, Unused, Value, get_settings
 
 
 @click.group()
@@ -47,10 +48,15 @@ def show(info: ScriptInfo, *, as_json: bool) -> None:
 def check(info: ScriptInfo) -> None:
     """Exit with 1 and print every problem if the service cannot start with these settings.
 
-    Variables that have no effect are printed, too, and are no problem.
+    Variables that have no effect, and settings that keep each other from their effect, are printed,
+    too, and are no problem. Whether an address is free, only the start knows.
     """
     with not_logged(Unused), not_logged(Skipped):
-        registry = get_registry(info.load_app())
+        app = info.load_app()
+    registry, core = get_registry(app), get_settings(CoreSettings, app)
+    Transport.of(core)
+    for contradiction in find_contradictions(core):
+        click.echo(str(contradiction), err=True)
     for unused in registry.unused:
         click.echo(str(unused), err=True)
     for problem in registry.skipped:

@@ -50,20 +50,14 @@ db: click.Group = importlib.import_module("flask_migrate.cli").db
 @click.pass_context
 def _begin(context: click.Context, x_arg: Sequence[str]) -> None:
     note_x(context, None, x_arg)
-    context.with_resource(with_options(_in_place_of_needless()))
-
-
-def _in_place_of_needless() -> dict[str, str]:
-    """Return settings for those that are missing, and that nothing but requests needs.
-
-    Production refuses to serve without them, but the step of a deployment that migrates need not
-    know the secrets of the service. Writes invalidate cached answers all the same, by the database.
-    """
-    core = configure().core
-    found = {} if core.secret_key else {"SECRET_KEY": secrets.token_urlsafe(32)}
-    if not core.redis_url:
-        found |= {"SESSIONS": "cookie", "CACHE": "none", "READY_REQUIRES": ""}
-    return found
+    # Production refuses to serve without a good one, but the step of a deployment that migrates
+    # need not know the secrets of the service.
+    needless = {"SECRET_KEY": secrets.token_urlsafe(32), "SECRET_KEY_FALLBACKS": ""}
+    context.with_resource(with_options(needless))
+    if not configure().core.redis_url:
+        # Writes invalidate cached answers all the same, by the database.
+        without = {"SESSIONS": "cookie", "CACHE": "none", "READY_REQUIRES": ""}
+        context.with_resource(with_options(without))
 
 
 db.callback = _begin

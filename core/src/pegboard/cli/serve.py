@@ -23,7 +23,6 @@ from pegboard.migrations import find_missing, pending_histories
 from pegboard.plugins import get_registry, installed_plugins, record_start
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.server import (
-    TLS,
     Address,
     Limits,
     Transport,
@@ -208,12 +207,7 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
             stack.callback(disconnect, app)
             stack.enter_context(app.app_context())
             core = get_settings(CoreSettings)
-            transport = Transport(
-                TLS.find(
-                    core.tls_certificate, core.tls_key, core.tls_key_password, core.tls_min_version
-                ),
-                http2=core.http2,
-            )
+            transport = Transport.of(core)
             address = find_endpoint(
                 core.host,
                 core.port,
@@ -224,10 +218,11 @@ def _check(load: Callable[[], Flask], *, upgrade_first: bool) -> _Checked:
                 # Imports Alembic, which a service whose database is at head does without.
                 from pegboard.migrations import upgrade  # noqa: PLC0415
 
-                upgrade(app, report=_report(core.log_format))
+                for ahead in upgrade(app, report=_report(core.log_format)):
+                    _warn(ahead.as_problem())
             require_head(app)
-            for one in find_contradictions(core):
-                logger.warning("%s [%s]. %s", one.summary, one.code, one.hint)
+            for contradiction in find_contradictions(core):
+                _warn(contradiction)
             limits = Limits.of(core)
             announced = announcement(address)
             plugins = frozenset(plugin.name for plugin in get_registry().plugins)
@@ -263,6 +258,11 @@ def _load_in_time(load: Callable[[], Flask], seconds: float, stacks: str) -> Fla
 def _load_quietly(load: Callable[[], Flask], warnings: frozenset[str]) -> Flask:
     with warnings_once(set(warnings)):
         return load()
+
+
+def _warn(problem: Problem) -> None:
+    owner = f"{problem.plugin}: " if problem.plugin else ""
+    logger.warning("%s%s [%s]. %s", owner, problem.summary, problem.code, problem.hint)
 
 
 def require_head(app: Flask) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Column, Connection, inspect
 
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import History
@@ -26,7 +27,7 @@ class Ahead:
     record: Record | None
     """What the release that has applied them has recorded; None if it is not known."""
     refused: tuple[str, ...] = ()
-    """Columns that the installed release does not know, and without which no row can be added."""
+    """Columns that the installed release need not fill, and without which no row can be added."""
 
     def __str__(self) -> str:
         return f"{self.history.name}: ahead, at {', '.join(self.unknown)}; nothing is applied"
@@ -87,7 +88,7 @@ def _applied_by(history: History, record: Record | None) -> str:
 
 
 def _refused(connection: Connection, history: History) -> Iterator[str]:
-    """Yield the columns that are not in the models, and have neither NULL nor a default."""
+    """Yield the columns that models lack or may leave empty, and that have no NULL or default."""
     inspector = inspect(connection)
     for name, model in sorted(model_tables(history).items(), key=lambda item: str(item[0])):
         if not inspector.has_table(name.name, schema=name.schema):
@@ -95,5 +96,10 @@ def _refused(connection: Connection, history: History) -> Iterator[str]:
         for one in inspector.get_columns(name.name, schema=name.schema):
             has_value = one["nullable"] or one.get("default") is not None
             is_made = one.get("computed") or one.get("identity") or one.get("autoincrement") is True
-            if one["name"] not in model.columns and not has_value and not is_made:
+            if not (has_value or is_made or _is_filled(model.columns.get(one["name"]))):
                 yield f"{name}.{one['name']}"
+
+
+def _is_filled(column: Column[Any] | None) -> bool:
+    """Return whether models give each row a value for a column; None for one they do not have."""
+    return column is not None and (not column.nullable or column.default is not None)

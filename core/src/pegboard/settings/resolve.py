@@ -152,13 +152,16 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
     for values, origin in given:
         if declaration.key in values:
             return values[declaration.key], origin
+    file = sources.environment.get(f"{declaration.variable}_FILE") if declaration.secret else None
     for variable in (declaration.variable, *declaration.foreign_variables):
         text = sources.environment.get(variable)
+        if file and not text:  # as compose.yaml passes on a variable that nobody has set
+            continue
         # A number called `port` is not meant by the variables that Kubernetes sets for a Service.
         is_link = text is not None and is_service_link(variable, sources.environment)
         if text is not None and not (is_link and not holds_text(declaration.annotation)):
             return text, f"environment {variable}"
-    if declaration.secret and (file := sources.environment.get(f"{declaration.variable}_FILE")):
+    if file:
         return _read(file, declaration), f"{_FILE_ORIGIN}{file}"
     if (former := _find_former(declaration, sources)) is not None:
         return former

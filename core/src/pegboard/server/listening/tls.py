@@ -10,9 +10,12 @@ import ssl
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pegboard.problems import Code, Problem, StartupError
+
+if TYPE_CHECKING:
+    from pegboard.settings import CoreSettings
 
 _CERTIFICATE, _KEY, _PASSWORD = "TLS_CERTIFICATE", "TLS_KEY", "TLS_KEY_PASSWORD"
 """The settings that a problem names."""
@@ -84,6 +87,14 @@ class Transport:
 
     tls: TLS | None = None
     http2: bool = False
+
+    @classmethod
+    def of(cls, core: "CoreSettings") -> Self:
+        """Read the settings and the files they name. Raises `StartupError` for wrong ones."""
+        tls = TLS.find(
+            core.tls_certificate, core.tls_key, core.tls_key_password, core.tls_min_version
+        )
+        return cls(tls, http2=core.http2)
 
 
 class ServedTLS:
