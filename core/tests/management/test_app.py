@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -185,9 +186,20 @@ def test_metrics_are_those_of_all_plugins(client_of, make_app: MakeApp, caplog):
     assert (200, "shop_up 1\n") == (answer.status_code, answer.text)
     assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["Content-Type"]
     assert "ZeroDivisionError" in caplog.text
-    for broken in (Failing(), Shop(lambda: "text")):  # type: ignore[arg-type,return-value]
+    wrong: tuple[Any, ...] = ("text", None, b"shop_up{ 1", b"up 1\nshop is open", b"\xff 1")
+    for broken in (Failing(), *(Shop(partial(next, iter([result]))) for result in wrong)):
         assert 500 == client_of(make_app(plugins=[broken])).get("/metrics").status_code
-    assert "pegboard_metrics of shop returned no bytes: 'text'" in caplog.text
+    for result in wrong:
+        assert f"shop: pegboard_metrics returned {result!r}, at " in caplog.text
+    assert len(wrong) == caplog.text.count("[PB_HOOK_RESULT_INVALID]")
+    assert "[PB_HOOK_FAILED]" in caplog.text
+
+
+def test_any_line_of_the_format_is_a_metric(client_of, make_app: MakeApp):
+    """With labels, a time, and numbers of each kind."""
+    text = '# TYPE a counter\na{b="}\\"{ ",c="ü"} 1e-05 1700000000\n\n:a_b 2\r\na +Inf\na NaN\n'
+    shop = Shop(lambda: text.replace("\r", "").encode())
+    assert 200 == client_of(make_app(plugins=[shop])).get("/metrics").status_code
 
 
 def test_without_metrics_there_is_no_such_page(client_of, make_app: MakeApp):

@@ -149,12 +149,12 @@ WRONG: dict[str, list[Any]] = {
 
 
 def test_every_hook_has_an_expected_result() -> None:
-    """And wrong ones that are tried here."""
+    """And wrong ones that are tried here, but for those of metrics, which no start asks for."""
     declared = {
         name for name in vars(CoreHooks) if hasattr(getattr(CoreHooks, name), f"{PROJECT}_spec")
     }
-    others = {"pegboard_hookspecs", "pegboard_provides", "pegboard_metrics"}
-    assert declared - others == EXPECTED.keys() == WRONG.keys()
+    others = {"pegboard_hookspecs", "pegboard_provides"}
+    assert declared - others == EXPECTED.keys() == WRONG.keys() | {"pegboard_metrics"}
 
 
 @pytest.mark.parametrize("hook,result", [(name, one) for name in WRONG for one in WRONG[name]])

@@ -26,7 +26,8 @@ from pegboard.http import (
 from pegboard.inspection import Diagnosis, report_plugins, settings_document
 from pegboard.logs import LEVELS
 from pegboard.management.service import Check, ServedService
-from pegboard.plugins import get_registry, hookspec
+from pegboard.plugins import call_plugin, get_registry
+from pegboard.problems import PluginError
 from pegboard.settings import CoreSettings, get_settings
 
 logger = logging.getLogger(__name__)
@@ -143,14 +144,15 @@ def _documents(service: ServedService) -> Blueprint:
         registry = get_registry(app)
         if not registry.implementing("pegboard_metrics"):
             raise NotFound(description="No active plugin has metrics.")
-        with app.app_context():
-            outcomes = registry.call_each(hookspec.pegboard_metrics, app=app)
-        parts = []
-        for one in outcomes:
-            if isinstance(one.result, bytes):
-                parts.append(one.result)
-            elif one.error is None:
-                logger.error("pegboard_metrics of %s returned no bytes: %r", one.plugin, one.result)
+        parts: list[bytes] = []
+        for plugin in registry.implementing("pegboard_metrics"):
+            try:
+                with app.app_context():
+                    parts += call_plugin(registry.manager, plugin, "pegboard_metrics", app=app)
+            except PluginError as error:
+                cause = error.__cause__
+                for problem in error.problems:
+                    logger.error("%s", problem, exc_info=cause)  # noqa: TRY400 - the plugin's own
         if not parts:
             abort(HTTPStatus.INTERNAL_SERVER_ERROR, "The metrics cannot be read; the log says why.")
         return Response(b"\n".join(parts), content_type=METRICS_TYPE)

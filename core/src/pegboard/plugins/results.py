@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ _STRATEGY = sorted(
     if not name.startswith("_")
 )
 
+
+_SAMPLE = re.compile(r"[A-Za-z_:][\w:]*(?:\{.*\})?[ \t]+[-+.\w]+(?:[ \t]+-?\d+)?[ \t]*", re.ASCII)
+"""A line of Prometheus' text format that is neither empty nor a comment."""
 
 _MAX_PARTS = 10
 """How many wrong parts of a list a message names."""
@@ -98,6 +102,16 @@ def _is_health_check(value: Any) -> bool:
 def _is_identifier(value: Any) -> bool:
     """Return whether a value can be asked for the identity of a client."""
     return not isinstance(value, type) and _answers_at_once(value, lambda _environ: None)
+
+
+def _is_exposition(value: Any) -> bool:
+    if not isinstance(value, bytes):
+        return False
+    try:
+        lines = value.decode().split("\n")
+    except UnicodeDecodeError:
+        return False
+    return all(_SAMPLE.fullmatch(line) for line in lines if line.strip() and line[0] != "#")
 
 
 def _is_observer(value: Any) -> bool:
@@ -217,12 +231,12 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
             "objects with the plain methods begin(environ) and end(observation)", _is_observer
         ),
         "pegboard_openapi": _NOTHING,
+        "pegboard_metrics": Expected("bytes, in the text format of Prometheus", _is_exposition),
     }
 )
 """The hooks that return something to the core.
 
-`pegboard_hookspecs` is checked by pluggy, `pegboard_provides` by the interface of the service, and
-`pegboard_metrics` where it is called.
+`pegboard_hookspecs` is checked by pluggy, and `pegboard_provides` by the interface of the service.
 """
 
 
