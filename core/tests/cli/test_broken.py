@@ -91,6 +91,16 @@ def test_help_lists_all_commands_and_says_what_is_broken(run, fault: str) -> Non
     }
 
 
+@pytest.mark.parametrize("command", ["plugins list", "plugins show ruin", "plugins check"])
+def test_a_plugin_is_broken_beside_one_that_is_absent(run, command: str) -> None:
+    """The name of the one does not hide the error of the other."""
+    done = run(command, PEGBOARD_PLUGINS="shop,ruin,nowhere")
+    assert "PB_PLUGIN_IMPORT_FAILED" in done.output
+    assert "PB_PLUGIN_NOT_INSTALLED" in done.output
+    if command != "plugins check":
+        assert "broken" in done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_plugins_and_the_settings_are_shown_with_what_is_broken(run, fault: str) -> None:

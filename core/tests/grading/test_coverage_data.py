@@ -38,3 +38,18 @@ def test_what_a_run_leaves_out_is_not_covered(
     assert found is not None
     assert found.percent < whole
     assert ("views.py 0 %",) == found.poorest
+
+
+@pytest.mark.slow
+def test_a_revision_is_no_module(plugin_folder: PluginFolder, tmp_path: Path) -> None:
+    """Alembic runs it by its path, which coverage of a package does not see."""
+    package = plugin_folder.add("notes", "x = 1\n")
+    data = coverage.CoverageData(str(tmp_path / "data"))
+    data.add_arcs({str(package / "plugin.py"): [(-1, 1), (1, 2), (2, 3), (3, -1)]})
+    data.write()
+    (package / "migrations").mkdir()
+    revision = 'revision = "notes_0001"\ndown_revision = None\n'
+    (package / "migrations" / "notes_0001.py").write_text(revision, encoding="utf-8")
+    found = combine(find_subject("notes", TIERS), [tmp_path / "data"], tmp_path)
+    assert found is not None
+    assert 100.0 == found.percent

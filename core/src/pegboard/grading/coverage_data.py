@@ -1,6 +1,7 @@
 """How much of a plugin its tests execute."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ exclude_lines =
     ^\\s*(typing\\.)?assert_never\\(
     ^\\s*\\.\\.\\.$
 """
+
+_REVISION = re.compile(rb"^down_revision\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,21 @@ def combine(subject: Subject, data: Sequence[Path], folder: Path) -> Coverage | 
         message = "needs coverage: pip install 'pegboard[author]'"
         raise Unavailable(message)
     # Each module is named: one that was left out of a run has no data, and would not be there.
+    modules = [str(path) for path in subject.modules if not _is_revision(path)]
     options = [settings, f"--data-file={whole}", f"-o{report}", "-q"]
-    run_python(subject, ["-m", "coverage", "json", *options, *map(str, subject.modules)])
+    run_python(subject, ["-m", "coverage", "json", *options, *modules])
     if not report.exists():
         return None
     found = json.loads(report.read_text(encoding="utf-8"))
-    modules = sorted(found["files"].items(), key=lambda item: -item[1]["summary"]["missing_lines"])
+    lacking = sorted(found["files"].items(), key=lambda item: -item[1]["summary"]["missing_lines"])
     poorest = tuple(
         f"{Path(name).name} {one['summary']['percent_covered']:.0f} %"
-        for name, one in modules[:3]
+        for name, one in lacking[:3]
         if one["summary"]["missing_lines"]
     )
     return Coverage(found["totals"]["percent_covered"], poorest)
+
+
+def _is_revision(path: Path) -> bool:
+    """Return whether Alembic runs a file: not as a module of the package, and so unmeasured."""
+    return _REVISION.search(path.read_bytes()) is not None

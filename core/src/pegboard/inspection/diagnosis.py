@@ -31,7 +31,7 @@ class Built:
     app: Flask | None
     """The app; None if it cannot be built."""
     error: StartupError | None
-    """Why the app cannot be built; None if it can."""
+    """All that is known of why the app cannot be built; None if it can."""
     start: Step
     """What building the app, or trying it, has cost."""
     read_problems: tuple[Problem, ...]
@@ -119,7 +119,9 @@ def diagnose(build: Callable[[], Flask]) -> Diagnosis:
             app = build()
         except StartupError as error:
             registry, problems = _readable()
-            return Diagnosis(registry, None, error, start, problems, substitute)
+            fatal = [one for one in problems if one not in registry.skipped]
+            told = StartupError(dict.fromkeys((*error.problems, *fatal)))
+            return Diagnosis(registry, None, told, start, problems, substitute)
     return Diagnosis(get_registry(app), app, None, start, (), substitute)
 
 
