@@ -106,14 +106,21 @@ class Switches:
 
     def _needs(self) -> Iterator[dict[str, Any]]:
         """Yield that no plugin is on without what it needs, on each Python."""
-        for python in self._space.axes["python"]:
-            where = _equals("python", python)
-            forced = self._space.with_needs((), python)
+        pythons, with_needs = self._space.axes["python"], self._space.with_needs
+        needed: dict[tuple[str, ...], list[str]] = {}
+        for python in pythons:
+            forced = with_needs((), python)
             for name in sorted(forced):
-                yield _not_all([_equals(self._keys[name], OFF), where])
-            for name, key in self._keys.items():
-                for other in sorted(self._space.with_needs([name], python) - forced - {name}):
-                    yield _not_all([_equals(key, ON), _equals(self._keys[other], OFF), where])
+                needed.setdefault((name,), []).append(python)
+            for name in self._keys:
+                for other in sorted(with_needs([name], python) - forced - {name}):
+                    needed.setdefault((other, name), []).append(python)
+        for (other, *name), found in needed.items():
+            terms = [_equals(self._keys[other], OFF), *(_equals(self._keys[n], ON) for n in name)]
+            # Each constraint is looked at very often, so what holds everywhere is one.
+            everywhere = len(found) == len(pythons)
+            for where in [[]] if everywhere else [[_equals("python", one)] for one in found]:
+                yield _not_all([*terms, *where])
 
     def _not_excluded(self, exclusion: Exclusion) -> dict[str, Any]:
         present = sorted(exclusion.plugins & {*self._keys})
