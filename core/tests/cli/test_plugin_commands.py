@@ -262,6 +262,9 @@ def test_a_check_finds_what_a_start_would_find_only_later(run: Run) -> None:
     assert "2 problems; the service starts without what is skipped." in done.stdout
     done = run("plugins check")
     assert (0, "No problem. Plugins: shop.\n") == (done.exit_code, done.stdout)
+    done = run("plugins check", PEGBOARD_SOLD="1")
+    assert 0 == done.exit_code
+    assert "PEGBOARD_SOLD is not used" in done.stderr
 
 
 def test_the_cost_of_the_start_is_a_tree_by_plugin_and_hook(run: Run) -> None:

@@ -317,6 +317,16 @@ def test_a_requirement_that_is_not_installed_is_reported(plugin_folder, requirem
     assert f"it requires {requirement}, {state}" == problem.summary
 
 
+def test_a_requirement_that_the_core_has_too_is_installed_with_it(plugin_folder: PluginFolder):
+    """What the plugin alone wants would leave the core without what it needs."""
+    plugin_folder.add("needy", requires=["pegboard", "Flask<1"])
+    (problem,) = problems(PLUGINS="needy")
+    assert f"it requires Flask<1, but {version('flask')} is installed" == problem.summary
+    together = f"pip install 'pegboard=={version('pegboard')}' 'Flask<1', which tells whether both"
+    assert problem.hint.startswith("The core requires Flask>=3")
+    assert together in problem.hint
+
+
 def test_a_plugin_that_ends_the_process_is_named(plugin_folder: PluginFolder):
     """A start that fails without a word helps nobody."""
     plugin_folder.add("quitter", "raise SystemExit(3)")

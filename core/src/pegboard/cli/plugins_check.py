@@ -21,7 +21,8 @@ def check(info: ScriptInfo, *, as_json: bool) -> None:
     """Exit with 1 and print every problem of the plugins and of the settings.
 
     Those that stop the start, those of plugins that are skipped, those that a start would find only
-    when the first ones are fixed, and those of revision files. It connects to nothing.
+    when the first ones are fixed, and those of revision files. It connects to nothing. Names that
+    have no effect, of variables and of plugins in before= and after=, are told, and no problem.
     """
     with not_logged(Skipped), not_logged(Unused):
         found = diagnose(info)
@@ -31,9 +32,13 @@ def check(info: ScriptInfo, *, as_json: bool) -> None:
             "can_start": found.error is None,
             "plugins": [one.name for one in found.registry.plugins],
             "problems": [{**asdict(one), "code": str(one.code)} for one in problems],
+            "unused": [str(one) for one in found.registry.unused],
         }
         click.echo(json.dumps(content, indent=2))
-    elif problems:
+        sys.exit(bool(problems))
+    for unused in found.registry.unused:
+        click.echo(str(unused), err=True)
+    if problems:
         for problem in problems:
             click.echo(f"- {problem}")
         noun = "problem" if len(problems) == 1 else "problems"

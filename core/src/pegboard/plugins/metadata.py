@@ -149,13 +149,14 @@ def _describe(distribution: MetadataDistribution) -> tuple[Distribution, str | N
         elif not version or find_version(distribution) is None:
             fault = f"{version!r} is no version" if version else "there is no version"
         else:
-            return Distribution(name, version, _requires(distribution)), None
+            return Distribution(name, version, requires_of(distribution)), None
     except Exception as error:  # noqa: BLE001 - what a broken file leads to differs between releases
         fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return Distribution(*_folder_name(distribution)), fault
 
 
-def _requires(distribution: MetadataDistribution) -> dict[NormalizedName, Requirement]:
+def requires_of(distribution: MetadataDistribution) -> dict[NormalizedName, Requirement]:
+    """Return what a distribution requires in this environment, by canonical name."""
     requires: dict[NormalizedName, Requirement] = {}
     for line in distribution.requires or ():
         requirement = Requirement(line)

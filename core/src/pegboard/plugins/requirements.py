@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from pegboard.plugins.discovery import Candidate
-from pegboard.plugins.metadata import find_version, path_of, plugin_names
+from pegboard.plugins.metadata import find_version, path_of, plugin_names, requires_of
 from pegboard.problems import Code, Problem
 
 CORE = NormalizedName("pegboard")
@@ -62,10 +62,16 @@ def _unmet(
 
 
 def _missing(candidate: Candidate, requirement: Requirement, state: str) -> Problem:
+    hint = f"Run pip install '{requirement}'."
+    core, name = _find(CORE), canonicalize_name(requirement.name)
+    if core is not None and (other := requires_of(core).get(name)) is not None:
+        # What the plugin alone wants may leave the core without what it needs.
+        hint = (
+            f"The core requires {other}: run pip install '{CORE}=={find_version(core)}' "
+            f"'{requirement}', which tells whether both go together."
+        )
     return candidate.problem(
-        Code.PLUGIN_REQUIREMENT_MISSING,
-        f"it requires {requirement}, {state}",
-        f"Run pip install '{requirement}'.",
+        Code.PLUGIN_REQUIREMENT_MISSING, f"it requires {requirement}, {state}", hint
     )
 
 

@@ -70,8 +70,12 @@ def find_names(
 
 def singular(name: str) -> str:
     """Return what one of several is called, as far as the letters of an English plural tell."""
+    if re.search("(?:^|_)(?:news|series|species)$", name):
+        return name
     if re.search("[^aeiou_]ies$", name):
         return f"{name[:-3]}y"
+    if re.search("(?:(?:ea|oa|[nrt])ch|sh|ss|x|zz)es$", name):
+        return name[:-2]
     return name[:-1] if re.search("[a-z0-9](?<![sui])s$", name) else name
 
 

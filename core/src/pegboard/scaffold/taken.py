@@ -56,7 +56,7 @@ def of_word(name: str) -> Iterator[str]:
 
 def of_part(name: str) -> Iterator[str]:
     """Yield why neither a plugin nor what it serves can have a name: another part has it."""
-    if name in {*CORE_BLUEPRINTS, *CORE_COMMANDS}:
+    if name in {"pegboard", *CORE_BLUEPRINTS, *CORE_COMMANDS}:
         yield f"{name} is a command or a part of the core"
     if name in FIRST_PARTY_TABLES:
         yield f"{name} is a table of a plugin of Pegboard itself"

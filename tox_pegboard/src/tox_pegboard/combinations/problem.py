@@ -115,8 +115,9 @@ class Switches:
             for name in self._keys:
                 for other in sorted(with_needs([name], python) - forced - {name}):
                     needed.setdefault((other, name), []).append(python)
-        for (other, *name), found in needed.items():
-            terms = [_equals(self._keys[other], OFF), *(_equals(self._keys[n], ON) for n in name)]
+        for (other, *wanting), found in needed.items():
+            present = (_equals(self._keys[one], ON) for one in wanting)
+            terms = [_equals(self._keys[other], OFF), *present]
             # Each constraint is looked at very often, so what holds everywhere is one.
             everywhere = len(found) == len(pythons)
             for where in [[]] if everywhere else [[_equals("python", one)] for one in found]:
