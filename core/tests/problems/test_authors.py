@@ -268,6 +268,15 @@ MISTAKES = {
         ),
         SETTINGS,
     ),
+    "a default that is not allowed": Mistake(
+        Code.SETTING_INVALID,
+        "setting SHOP_PAGE_SIZE (default): 'many' is not allowed",
+        "Not a valid integer. SHOP_PAGE_SIZE: Rows. Set PEGBOARD_SHOP_PAGE_SIZE, or correct the "
+        "default where it is declared.",
+        "class ShopSettings(pegboard.Settings):\n"
+        "    page_size: int = pegboard.setting('many', doc='Rows.')\n"
+        + hook("pegboard_settings()", "return ShopSettings"),
+    ),
     "a setting of a type that no text can be": Mistake(
         Code.SETTINGS_CLASS_INVALID,
         "its setting clerk of ShopSettings is of the type threading.Thread | None, which no "

@@ -169,6 +169,21 @@ def test_a_plugin_that_is_left_out_is_told_with_the_reason(write: Write, pegboar
     assert told in pegboard("plugins", "matrix").stderr
 
 
+def test_a_python_without_a_combination_is_told_with_the_reason(
+    write: Write, pegboard: Run
+) -> None:
+    """Where the project's own plugin does not support it; once, with or without other plugins."""
+    root = write('pythons = ["3.11", "3.12"]', a=[])
+    own = PLUGIN.format(name="own", dependencies="[]", full="[]").replace(
+        'version = "1.0"', 'version = "1.0"\nrequires-python = ">=3.12"'
+    )
+    matrix = (root / "pyproject.toml").read_text()
+    told = "  there is no combination on Python 3.11: own requires Python >=3.12\n"
+    for plugins in (matrix, matrix.replace('"./a"', "")):
+        (root / "pyproject.toml").write_text(own + plugins)
+        assert pegboard("plugins", "matrix").stderr.endswith(f".\n{told}")
+
+
 def test_a_version_that_is_none_is_refused(write: Write, pegboard: Run) -> None:
     """And not taken for one that anything accepts."""
     root = write('pythons = ["3.11"]', a=[])

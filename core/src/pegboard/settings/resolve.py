@@ -26,6 +26,7 @@ _SAFEGUARDS = {"SAFE": True}
 """What stands in for settings whose default would do what the setting was to prevent."""
 
 _FILE_ORIGIN = "file "
+_DEFAULT = "default"
 
 _MASK = "********"
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
@@ -135,6 +136,8 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
             allowed = allowed.replace(part, _masked(part))
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
         hint = f"{allowed} {declaration.key}: {declaration.doc}"
+        if origin == _DEFAULT:
+            hint += f" Set {declaration.variable}, or correct the default where it is declared."
         raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
     return Value(declaration, value, origin)
 
@@ -167,7 +170,7 @@ def _find(declaration: Declaration, sources: Sources) -> tuple[Any, str]:
         return former
     if declaration.key in sources.defaults:
         return sources.defaults[declaration.key], sources.defaults_name
-    return declaration.default, "default"
+    return declaration.default, _DEFAULT
 
 
 def reader_of(value: Value) -> Callable[[], str] | None:

@@ -1,6 +1,6 @@
 """Choosing the combinations."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,12 +95,10 @@ def make_matrix(
     possible = sorted(cover(problem, strength), key=_smallest_first(problem, space))
     if not possible:
         raise _impossible(space)
-    present_on = {
-        python: frozenset[str]().union(
-            *(problem.plugins_of(row) for row in possible if row["python"] == python)
-        )
-        for python in space.axes["python"]
-    }
+    present_on: dict[str, frozenset[str]] = {}
+    for row in possible:
+        earlier = present_on.get(row["python"], frozenset())
+        present_on[row["python"]] = earlier | problem.plugins_of(row)
     present = frozenset[str]().union(*present_on.values())
     wanted = [row for row in possible if touching in {None, *problem.plugins_of(row)}]
     chosen = wanted if max_jobs is None else choose(wanted, strength, max_jobs)
@@ -115,7 +113,7 @@ def make_matrix(
         left_out=tuple(_combination(row, problem, space) for row in wanted if row not in chosen),
         uncovered=tuple(dict.fromkeys(_text(group, problem, space) for group in lost)),
         infeasible=tuple(one.name for one in space.plugins if one.name not in present),
-        reasons=tuple(_reasons(space, present_on)),
+        reasons=(*_left_out(present_on, space), *_reasons(space, present_on)),
     )
 
 
@@ -140,13 +138,25 @@ def _impossible(space: Space) -> MatrixError:
     return MatrixError(f"no combination is possible: {why}")
 
 
+def _left_out(pythons: Collection[str], space: Space) -> Iterator[str]:
+    """Yield why there is no combination on a Python, given those on which there is one."""
+    own = {plugin.name for plugin in space.own}
+    for python in space.axes["python"]:
+        if python not in pythons:
+            where = {"python": python}
+            found = [one for one in space.exclusions if one.values in ({}, where)]
+            reasons = {one.reason for one in found if one.plugins <= own} - {""}
+            why = "; ".join(sorted(reasons)) or "everything is excluded"
+            yield f"there is no combination on Python {python}: {why}"
+
+
 def _reasons(space: Space, present_on: Mapping[str, frozenset[str]]) -> Iterator[str]:
-    """Yield why plugins are missing, given which there are on each Python.
+    """Yield why plugins are missing, given which there are on each Python that has any.
 
     That a plugin does not support some Python of several is no news, and not told.
     """
     own = frozenset(plugin.name for plugin in space.own)
-    pythons = space.axes["python"]
+    pythons = [python for python in space.axes["python"] if python in present_on]
     for plugin in space.plugins:
         found: dict[str, list[str]] = {}
         missing = [python for python in pythons if plugin.name not in present_on[python]]
