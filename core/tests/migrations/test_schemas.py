@@ -14,6 +14,7 @@ from pegboard.migrations import (
     upgrade,
     write_revisions,
 )
+from pegboard.testing.fixtures import RunCLI
 
 BILLING = {"schema": "billing"}
 
@@ -151,7 +152,28 @@ def test_what_a_waiting_revision_would_create_is_not_dropped(assemble, notes):
     assert strangers == find_orphans(assemble())
 
 
+CREATED = {
+    "in SQL": "op.execute('CREATE TABLE made (id INTEGER)')",
+    "quoted": """op.execute('create table "made" (id INTEGER)')""",
+    "as a text": "op.execute(sa.text('\\n  CREATE TABLE made AS SELECT 1 AS id'))",
+}
+
+
+@pytest.mark.parametrize("source", CREATED.values(), ids=CREATED)
+def test_a_table_that_is_created_in_sql_is_the_historys(assemble, notes, cli: RunCLI, source):
+    """A check finds that no model has it, and it is removed with the rest."""
+    notes.write(1, source)
+    app = assemble(notes)
+    upgrade(app)
+
+    assert "made" in cli("db", "check", "notes", app=app).output
+    remove_history(app, "notes")
+
+    assert () == find_orphans(app)
+
+
 MAYBE = {
+    "an option in SQL": "op.execute('CREATE TABLE IF NOT EXISTS maybe (id INTEGER)')",
     "an option": "op.create_table('maybe', sa.Column('id', sa.Integer()), if_not_exists=True)",
     "a branch": """\
         if not sa.inspect(op.get_bind()).has_table("maybe"):

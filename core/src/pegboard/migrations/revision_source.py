@@ -28,9 +28,15 @@ _BRANCHES = (ast.If, ast.For, ast.While, ast.Try, ast.Match, ast.FunctionDef)
 
 _DROP_SQL = re.compile(r"\bdrop\s+table\b|\brename\s+to\b", re.IGNORECASE)
 
+_CREATE_SQL = re.compile(
+    r"""\s* create \s+ (?:unlogged \s+)? table \s+ (?P<maybe> if \s+ not \s+ exists \s+)?
+    (?:(?P<schema> \w+ | "[^"]+") \s* \. \s*)? (?P<name> \w+ | "[^"]+")""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
 
 class TableOperation(NamedTuple):
-    """A call of `op.create_table`, `op.drop_table` or `op.rename_table` with constant names."""
+    """What creates, drops or renames a table of a constant name, by Alembic's verb for that."""
 
     verb: str
     names: Sequence[str]
@@ -147,7 +153,23 @@ def _read_call(call: ast.Call) -> tuple[str, list[object], dict[str | None, obje
     parameters = _NAMES.get(verb, [])
     names = [_constant(argument) for argument in call.args[: len(parameters)]]
     names += [options.get(parameter, _UNKNOWN) for parameter in parameters[len(names) :]]
+    if verb == "execute" and (made := _CREATE_SQL.match(_sql_of(call))):
+        schema = made["schema"] and _identifier(made["schema"])
+        options = {"schema": schema, "if_not_exists": made["maybe"] is not None}
+        return "create_table", [_identifier(made["name"])], options
     return verb, names, options
+
+
+def _sql_of(call: ast.Call) -> str:
+    """Return the text that a call is given first, itself or as `text("…")`; empty if not known."""
+    match call.args[:1]:
+        case [ast.Constant(value=str(sql))] | [ast.Call(args=[ast.Constant(value=str(sql)), *_])]:
+            return sql
+    return ""
+
+
+def _identifier(sql: str) -> str:
+    return sql[1:-1] if sql.startswith('"') else sql.lower()
 
 
 def _constant(node: ast.expr) -> object:
