@@ -417,7 +417,8 @@ MISTAKES = {
     "an invalid version": Mistake(
         Code.PLUGIN_METADATA_INVALID,
         ("its metadata in {path}/example_shop-one.dist-info is broken: 'one' is no version"),
-        ("Install example-shop one anew, or remove what is left of it."),
+        "Install example-shop one anew, or remove what is left of it; if its wheel is so, its "
+        "author corrects pyproject.toml.",
         version="one",
         owner="shop (example-shop one)",
     ),

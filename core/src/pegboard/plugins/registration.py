@@ -67,7 +67,10 @@ def register(
 def _load(candidate: Candidate) -> tuple[object, list[Problem | Collision]]:
     """Import a candidate; return its object, and why it cannot be imported."""
     if candidate.fault is not None:
-        hint = f"Install {candidate.label} anew, or remove what is left of it."
+        hint = (
+            f"Install {candidate.label} anew, or remove what is left of it; if its wheel is so, "
+            "its author corrects pyproject.toml."
+        )
         return None, [candidate.problem(Code.PLUGIN_METADATA_INVALID, candidate.fault, hint)]
     try:
         with step("import", candidate.name):

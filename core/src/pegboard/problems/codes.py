@@ -152,7 +152,10 @@ class Code(ProblemCode):
             "no module. Distributions without plugins are not looked at."
         ),
         "its metadata in …",
-        "Install the distribution anew, or remove what is left of it.",
+        (
+            "Install the distribution anew, or remove what is left of it; if its wheel is so, its "
+            "author corrects pyproject.toml."
+        ),
     )
     ENTRY_POINTS_UNREADABLE = (
         "PB_ENTRY_POINTS_UNREADABLE",
