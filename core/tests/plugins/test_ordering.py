@@ -138,7 +138,7 @@ def test_a_name_that_resembles_an_active_plugin_is_warned_of(
     plugin_folder: PluginFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It may be a misspelling; any other may be a plugin that is absent."""
-    names = set_up(plugin_folder, orders="", shop="after=['ordes', 'search']")
+    names = set_up(plugin_folder, orders="", shop="after=['ordes', 'search', 'orders_x']")
     assert ["orders", "shop"] == order(PLUGINS=names)
     told = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     expected = f"after='ordes' of pegboard_setup in plugin shop{PLACE} is not used: no plugin of"

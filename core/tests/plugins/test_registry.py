@@ -317,6 +317,17 @@ def test_a_requirement_that_is_not_installed_is_reported(plugin_folder, requirem
     assert f"it requires {requirement}, {state}" == problem.summary
 
 
+def test_a_hook_may_be_one_of_a_plugin_that_is_not_active(plugin_folder: PluginFolder):
+    """By its name: it is no misspelling of another hook."""
+    plugin_folder.add("stock")
+    plugin_folder.add("needy", "@pegboard.hookimpl\ndef pegboard_stock_counted(): ...\n")
+    (problem,) = problems(PLUGINS="needy")
+    assert problem.hint.startswith(
+        "It may be one of plugin stock (example-stock 1.0), which is not active: activate it, and "
+        "require its distribution. The hooks: "
+    )
+
+
 def test_a_requirement_that_the_core_has_too_is_installed_with_it(plugin_folder: PluginFolder):
     """What the plugin alone wants would leave the core without what it needs."""
     plugin_folder.add("needy", requires=["pegboard", "Flask<1"])

@@ -5,20 +5,18 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from types import FunctionType, ModuleType
 from typing import Any
 
 import pluggy
 
-from pegboard.plugins.discovery import Candidate
-from pegboard.plugins.hooks import CoreHooks
-from pegboard.plugins.markers import PROJECT, Implementation
-from pegboard.plugins.origin import locate_class, locate_function
+from pegboard.plugins.discovery import Candidate, installed_plugins
+from pegboard.plugins.markers import PROJECT
+from pegboard.plugins.origin import locate_function
 from pegboard.plugins.results import EXPECTED
+from pegboard.plugins.unmarked_hooks import find_nearly_named, find_unmarked
 from pegboard.problems import Code, Problem
 
 _PREFIX = f"{PROJECT}_"
-_MARK_IT = "Put @pegboard.hookimpl above it."
 _NEAR = 0.75
 """How like a hook's name, without the prefix, that of a function is: 1 is the same name."""
 
@@ -70,8 +68,8 @@ def check_hooks(
     found = implementations_of(manager, obj)
     yield from find_wrong_arguments(manager, candidate, found)
     yield from _never_run(candidate, found, dict(declared))
-    yield from _unmarked(manager, candidate, obj, declared)
-    yield from _misspelled(candidate, obj)
+    yield from find_unmarked(manager, candidate, obj, declared, known_hooks(manager))
+    yield from find_nearly_named(candidate, obj)
     yield from _implemented_twice(candidate, found)
     requires = candidate.distribution.requires if candidate.distribution else {}
     if not any(one.distribution and one.distribution.canonical_name in requires for one in failed):
@@ -155,52 +153,6 @@ def never_given(
                 yield name
 
 
-def _unmarked(
-    manager: pluggy.PluginManager,
-    candidate: Candidate,
-    obj: Any,
-    declared: Collection[tuple[str, Any]],
-) -> Iterator[Problem]:
-    """Yield a problem for what has the name of a hook, and for a marker without a function.
-
-    No other attribute is looked at: it may be a proxy such as `current_app`. Only what
-    `pegboard_hookspecs` returns declares a hook, and none of the core's.
-    """
-    known = known_hooks(manager)
-    for name in dir(obj):
-        if manager.parse_hookimpl_opts(obj, name) is not None:
-            continue
-        stored = inspect.getattr_static(obj, name, None)
-        if isinstance(stored, Implementation):
-            yield candidate.problem(
-                Code.HOOK_NOT_MARKED,
-                f"{name} is what marks an implementation of {stored.hook}, and marks no function"
-                f"{locate_class(obj if isinstance(obj, type | ModuleType) else type(obj), name)}",
-                "Put it above the function: @pegboard.hookimpl(...), with the declaration of "
-                f"{stored.hook}.",
-            )
-        elif name in known and (
-            hasattr(CoreHooks, name) or (name, getattr(obj, name)) not in declared
-        ):
-            yield _not_marked(manager, candidate, obj, name, stored)
-
-
-def _not_marked(
-    manager: pluggy.PluginManager, candidate: Candidate, obj: Any, name: str, stored: object
-) -> Problem:
-    function = stored.fget if isinstance(stored, property) else getattr(obj, name)
-    state, hint = "is not marked as an implementation", _MARK_IT
-    if isinstance(stored, property):
-        state = "is a property, which no hook calls"
-        hint = "Write a method, without @property, and put @pegboard.hookimpl above it."
-    elif manager.parse_hookspec_opts(obj, name) is not None:
-        state = "is marked as the declaration of one"
-        hint = "Put @pegboard.hookimpl above it, in place of @pegboard.hookspec."
-    place = locate_function(function)
-    summary = f"{name} has the name of a hook, but {state}{place}"
-    return candidate.problem(Code.HOOK_NOT_MARKED, summary, hint)
-
-
 def _implemented_twice(candidate: Candidate, found: Iterable[Implemented]) -> Iterator[Problem]:
     seen: set[str] = set()
     for one in found:
@@ -226,14 +178,28 @@ def _unknown(
             hint = f"Did you mean {near}?"
         else:
             near = next(iter(difflib.get_close_matches(one.hook, known, n=1)), None)
+            owner = _inactive_owner(manager, one.hook)
+            first = f"Did you mean {near}? " if near else ""
             hint = (
-                f"{f'Did you mean {near}? ' if near else ''}The hooks: {', '.join(sorted(known))}. "
+                f"{owner or first}The hooks: {', '.join(sorted(known))}. "
                 "A hook of a plugin that may be absent is implemented with "
                 "@pegboard.hookimpl(optionalhook=True)."
             )
         if near or not one.is_optional:
             summary = f"it implements {one.hook}, which is no hook{one.place}"
             yield candidate.problem(Code.HOOK_UNKNOWN, summary, hint)
+
+
+def _inactive_owner(manager: pluggy.PluginManager, hook: str) -> str:
+    """Return what to do if an installed plugin that is not active has the hook, by its name."""
+    active = {name for name, _ in manager.list_name_plugin()}
+    for plugin in installed_plugins():
+        if plugin.name not in active and hook.startswith(f"{_PREFIX}{plugin.name}_"):
+            return (
+                f"It may be one of plugin {plugin.title}, which is not active: activate it, and "
+                "require its distribution. "
+            )
+    return ""
 
 
 def _resembled(manager: pluggy.PluginManager, name: str) -> str | None:
@@ -257,43 +223,3 @@ def _resembled(manager: pluggy.PluginManager, name: str) -> str | None:
         found.append((likeness, hook))
     likeness, nearest = max(found)
     return nearest if likeness >= _NEAR else None
-
-
-def _misspelled(candidate: Candidate, obj: Any) -> Iterator[Problem]:
-    for function, hook in nearly_hooks(obj):
-        yield candidate.problem(
-            Code.HOOK_NOT_MARKED,
-            f"{function.__name__} has nearly the name of a hook, and is not marked as an "
-            f"implementation{locate_function(function)}",
-            f"Did you mean {hook}? {_MARK_IT} If it is meant for no hook, give it a name that does "
-            f"not begin with {_PREFIX}.",
-        )
-
-
-def nearly_hooks(obj: Any) -> Iterator[tuple[FunctionType, str]]:
-    """Yield the unmarked functions that are named nearly as a hook of the core, with the hook.
-
-    They are those that a module defines, or the methods of an object's class.
-    """
-    parts = {name.removeprefix(_PREFIX) for name in vars(CoreHooks) if name.startswith(_PREFIX)}
-    for name, function in _functions_of(obj).items():
-        part = name.removeprefix(_PREFIX)
-        is_marked = any(hasattr(function, f"{PROJECT}_{kind}") for kind in ("impl", "spec"))
-        if part == name or part in parts or is_marked:
-            continue
-        for near in difflib.get_close_matches(part, parts, n=1, cutoff=_NEAR):
-            yield function, f"{_PREFIX}{near}"
-
-
-def _functions_of(obj: Any) -> Mapping[str, FunctionType]:
-    owner = obj if isinstance(obj, type | ModuleType) else type(obj)
-    found = {}
-    for name in dir(owner):
-        stored = inspect.getattr_static(owner, name, None)
-        function = stored.__func__ if isinstance(stored, staticmethod | classmethod) else stored
-        is_own = not isinstance(obj, ModuleType) or (
-            isinstance(function, FunctionType) and function.__module__ == obj.__name__
-        )
-        if isinstance(function, FunctionType) and is_own:
-            found[name] = function
-    return found

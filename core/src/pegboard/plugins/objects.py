@@ -9,8 +9,8 @@ from typing import Any
 import pluggy
 
 from pegboard.plugins.discovery import Candidate
-from pegboard.plugins.implementations import nearly_hooks
 from pegboard.plugins.origin import locate_class
+from pegboard.plugins.unmarked_hooks import nearly_hooks
 from pegboard.problems import Code, Problem
 
 _NO_PLUGINS = (str, bytes, int, float, list, tuple, dict, set, frozenset, FunctionType)

@@ -117,8 +117,14 @@ def _unknown(
 def _meant(name: str, others: Sequence[Candidate]) -> str | None:
     """Return the plugins of the distribution of this name; or one whose own name is like it."""
     of_distribution = [one.name for one in plugins_named(name, others)]
-    near = difflib.get_close_matches(name, [one.name for one in others], n=1)
+    # Who extends orders is called orders_…, and no misspelling of it.
+    names = [one.name for one in others if not _is_extended(one.name, name)]
+    near = difflib.get_close_matches(name, names, n=1)
     return " or ".join(of_distribution or near) or None
+
+
+def _is_extended(one: str, other: str) -> bool:
+    return one.startswith(f"{other}_") or other.startswith(f"{one}_")
 
 
 def _circle(

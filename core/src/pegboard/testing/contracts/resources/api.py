@@ -59,6 +59,10 @@ class ResourceClient:
     def create(self, body: Mapping[str, Any] | None = None) -> TestResponse:
         """Create a row. Raises `AssertionError` if it is refused."""
         response = self.client.post(self.url, json=self.body() if body is None else body)
+        assert response.status_code not in {401, 403}, (
+            f"POST {self.url} refuses the fixture `client`: {response.get_json()}; give a client "
+            "that may write, as by its `environ_base`"
+        )
         assert response.status_code == 201, (
             f"POST {self.url} refuses a body of the fixture `bodies`: {response.get_json()}"
         )
