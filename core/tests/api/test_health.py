@@ -69,12 +69,14 @@ def test_a_check_of_a_plugin_counts(make_app: MakeApp):
 def test_stats_are_logged_and_not_public(make_app: MakeApp, caplog):
     """Those that cannot be read keep no service from being ready, and no others from the log."""
     app = make_app()
-    get_health(app).details.update(broken=fail_with_a_bug, sound=lambda: {"calls": 1})
+    details = get_health(app).details
+    details.update(broken=fail_with_a_bug, exits=sys.exit, sound=lambda: {"calls": 1})
     with caplog.at_level("INFO"):
         response = app.test_client().get("/health/ready")
     assert 200 == response.status_code
     assert {"message", "status", "checks", "degraded"} == set(response.get_json())
     assert "the stats of broken cannot be read: password=hunter2" in caplog.text
+    assert "the stats of exits cannot be read" in caplog.text
     assert 'stats of sound: {"calls": 1}' in caplog.text
 
 

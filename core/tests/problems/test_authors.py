@@ -310,6 +310,13 @@ MISTAKES = {
         "Return Count(), an object.",
         "class Count: ...\n" + hook("pegboard_stages(app)", "return [Count]"),
     ),
+    "a stage whose bind takes no route": Mistake(
+        Code.STAGE_INVALID,
+        "its stage count cannot be bound to routes, at example_shop/plugin.py:2",
+        "Give it a plain method `bind(route)`, which returns a handler or None.",
+        "class Count:\n    name, order = 'count', 50\n    def bind(self): ...\n"
+        + hook("pegboard_stages(app)", "return [Count()]"),
+    ),
     "a view class of a route that is taken": Mistake(
         Code.COLLISION_ROUTE,
         "its route GET /health and the route GET /health of the core both match /health, at "

@@ -137,6 +137,15 @@ def test_production_refuses_a_secret_that_is_none(secret, monkeypatch):
     assert "SECRET_KEY" in refused("production")
 
 
+def test_a_key_that_cannot_be_read_is_one_problem(monkeypatch):
+    """It is not missing, too."""
+    monkeypatch.setenv("SECRET_KEY_FILE", "/no/such/file")
+    monkeypatch.setenv("DATABASE_URL", "sqlite://")
+    told = refused("production")
+    assert "cannot read /no/such/file, named by SECRET_KEY_FILE" in told
+    assert "missing" not in told
+
+
 def test_earlier_keys_are_taken_until_they_are_removed(tmp_path, monkeypatch):
     """From a file, as the key itself: a cookie that was signed with one is still good."""
     earlier, current = SECRET, SECRET[::-1]

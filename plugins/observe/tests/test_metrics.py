@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -226,6 +227,24 @@ def test_a_count_that_is_no_number_is_left_out(
     assert b'kind="error"' not in text
     told = "the metrics leave out last.error of shop: it is no number, but a str"
     assert [told] == [one for one in caplog.messages if "leave out" in one]
+
+
+@pytest.mark.parametrize("stats", [lambda: None, lambda: {"big": 10**400}, sys.exit])
+def test_stats_that_cannot_be_read_take_no_others(
+    stats: Callable[[], Any], make_app: MakeApp, read: Read, caplog: pytest.LogCaptureFixture
+):
+    """Whatever they raise; the log names whose they are."""
+    app = make_app(plugins=["observe"])
+    details = pegboard.get_health(app).details
+    odd: dict[Any, int] = {"open": 1, 2: 3}
+    details |= {"bad": stats, "shop": lambda: odd}
+    for number in (1, 2):
+        app.test_client().get("/health")
+        assert number == read(metrics_of(app).render(), COUNT, route="/health")
+    text = metrics_of(app).render()
+    assert 1 == read(text, "pegboard_state", of="shop", name="open")
+    assert 3 == read(text, "pegboard_state", of="shop", name="2")
+    assert 1 == sum("the metrics leave out the stats of bad: " in one for one in caplog.messages)
 
 
 def test_what_the_limiter_decides_is_told_by_rule(make_app: MakeApp, read: Read):

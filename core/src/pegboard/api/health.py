@@ -223,7 +223,7 @@ def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> str:
     """Return stats as JSON; their failure does not affect readiness."""
     try:
         return json.dumps(stats(), default=str)
-    except Exception as error:  # noqa: BLE001 - stats may fail in any way
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - stats may fail in any way
         logger.warning("the stats of %s cannot be read: %s", name, error)
         return "{}"
 

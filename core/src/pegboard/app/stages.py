@@ -7,7 +7,15 @@ from flask import Flask
 
 from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import CacheStage, get_cache
-from pegboard.plugins import Collision, Plugin, Registry, locate_part, settle, titled
+from pegboard.plugins import (
+    Collision,
+    Plugin,
+    Registry,
+    answers_at_once,
+    locate_part,
+    settle,
+    titled,
+)
 from pegboard.problems import Code, PluginError, Problem
 from pegboard.redis import get_channel
 from pegboard.settings import CoreSettings, get_settings
@@ -74,8 +82,8 @@ def _stage_problem(stage: Any) -> tuple[str, str] | None:
     if not isinstance(order, int) or isinstance(order, bool):
         summary = f"its stage {name} has no place: its order is {order!r}"
         return summary, "Give it an `order`, a number."
-    if not callable(getattr(stage, "bind", None)):
-        hint = "Give it `bind(route)`, which returns a handler or None."
+    if not answers_at_once(getattr(stage, "bind", None), lambda _route: None):
+        hint = "Give it a plain method `bind(route)`, which returns a handler or None."
         return f"its stage {name} cannot be bound to routes", hint
     return None
 

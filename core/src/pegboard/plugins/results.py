@@ -96,12 +96,12 @@ def _is_health_check(value: Any) -> bool:
     if not isinstance(value, HealthCheck):
         return False
     name: Any = value.name
-    return isinstance(name, str) and bool(name) and _answers_at_once(value.check, lambda: None)
+    return isinstance(name, str) and bool(name) and answers_at_once(value.check, lambda: None)
 
 
 def _is_identifier(value: Any) -> bool:
     """Return whether a value can be asked for the identity of a client."""
-    return not isinstance(value, type) and _answers_at_once(value, lambda _environ: None)
+    return not isinstance(value, type) and answers_at_once(value, lambda _environ: None)
 
 
 def _is_exposition(value: Any) -> bool:
@@ -117,11 +117,11 @@ def _is_exposition(value: Any) -> bool:
 def _is_observer(value: Any) -> bool:
     methods = getattr(value, "begin", None), getattr(value, "end", None)
     return not isinstance(value, type) and all(
-        _answers_at_once(method, lambda _: None) for method in methods
+        answers_at_once(method, lambda _: None) for method in methods
     )
 
 
-def _answers_at_once(value: Any, like: Callable[..., Any]) -> bool:
+def answers_at_once(value: Any, like: Callable[..., Any]) -> bool:
     """Return whether a value can be called as `like` is, and then runs.
 
     Nothing awaits or iterates an answer.

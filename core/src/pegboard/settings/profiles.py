@@ -11,7 +11,7 @@ from typing import Any
 
 from pegboard.problems import Code, Problem, StartupError
 from pegboard.settings.core import CoreSettings
-from pegboard.settings.resolve import Sources, Value, resolve_settings
+from pegboard.settings.resolve import STAND_IN, Sources, Value, resolve_settings
 from pegboard.start_times import timed
 
 KNOWN_SECRETS = frozenset({"dev", "development", "secret", "secret-key", "changeme", "change-me"})
@@ -219,7 +219,8 @@ def _refusals(
         return []
     origin = {value.declaration.field: value.origin for value in values}
     problems = []
-    if weakness := _weakness(core.secret_key):
+    # Of one that could not be read there is a problem already.
+    if origin["secret_key"] != STAND_IN and (weakness := _weakness(core.secret_key)):
         hint = (
             f"Set SECRET_KEY or SECRET_KEY_FILE to {MIN_SECRET_BYTES} random bytes or more: "
             'python -c "import secrets; print(secrets.token_urlsafe(48))"'

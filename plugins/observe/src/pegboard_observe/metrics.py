@@ -141,28 +141,32 @@ class Metrics:
         health = pegboard.get_health(self._app)
         for of, read in health.details.items():
             try:
-                found: Mapping[str, Any] = read()
-            except Exception:
-                logger.debug("the stats of %s cannot be read", of, exc_info=True)
-                continue
-            for name, value in found.items():
-                if isinstance(value, Mapping):
-                    for kind, count in value.items():
-                        if isinstance(count, int | float):
-                            state[families.EVENTS, (of, name, str(kind))] = float(count)
-                        else:
-                            self._leave_out(f"{name}.{kind} of {of}", count)
-                elif isinstance(value, int | float):
-                    is_shared = name in health.shared.get(of, ())
-                    state[families.family_of(of, name, is_shared=is_shared)] = float(value)
+                state |= self._stats_of(of, read())
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - one plugin's takes no other's
+                self._leave_out(f"the stats of {of}", f"{type(error).__name__}: {error}")
         return state
 
-    def _leave_out(self, stat: str, value: object) -> None:
-        """Log once that what a plugin counts by kind is no number."""
-        if stat not in self._left_out:
-            self._left_out.add(stat)
-            kind = type(value).__name__
-            logger.warning("the metrics leave out %s: it is no number, but a %s", stat, kind)
+    def _stats_of(self, of: str, stats: Mapping[str, Any]) -> State:
+        state: State = {}
+        shared = pegboard.get_health(self._app).shared.get(of, ())
+        for name, value in stats.items():
+            if isinstance(value, Mapping):
+                for kind, count in value.items():
+                    if isinstance(count, int | float):
+                        state[families.EVENTS, (of, str(name), str(kind))] = float(count)
+                    else:
+                        what = f"it is no number, but a {type(count).__name__}"
+                        self._leave_out(f"{name}.{kind} of {of}", what)
+            elif isinstance(value, int | float):
+                family = families.family_of(of, str(name), is_shared=name in shared)
+                state[family] = float(value)
+        return state
+
+    def _leave_out(self, what: str, why: str) -> None:
+        """Log once that something cannot be told."""
+        if what not in self._left_out:
+            self._left_out.add(what)
+            logger.warning("the metrics leave out %s: %s", what, why)
 
     def _pool(self) -> Any:
         with self._app.app_context():
