@@ -735,6 +735,17 @@ BROKEN_REVISIONS = {
         f"the revision shop_0001 follows shop_0000, which no file has, at {FIRST}:2",
         CORRECT,
     ),
+    "a revision of another plugin": (
+        "revision = 'shop_0001'\ndown_revision = None\ndepends_on = 'brand_0001'\n",
+        (
+            "the revision shop_0001 depends on brand_0001, which is no revision of this history, "
+            f"at {FIRST}:3"
+        ),
+        (
+            "Remove depends_on: that one plugin's revisions come after another's follows from what "
+            "its distribution requires."
+        ),
+    ),
     "itself as predecessor": (
         "revision = 'shop_0001'\ndown_revision = 'shop_0001'\n",
         f"revisions follow each other in a circle: shop_0001 → shop_0001, at {FIRST}:2",
@@ -767,6 +778,20 @@ def test_a_revision_that_cannot_be_used(
     assert expected.replace("shop:", "shop (example-shop 1.0):", 1) in run("plugins check")
     assert summary in run("plugins doctor")
     assert "brand" in run("plugins list")
+
+
+@pytest.mark.parametrize("step", ["upgrade", "downgrade"])
+def test_a_revision_without_a_step(
+    plugin_folder: PluginFolder, run: Callable[[str], str], step: str
+) -> None:
+    """A check finds it; Alembic would when it takes the step."""
+    folder = plugin_folder.add_table("shop") / "migrations"
+    [path] = folder.glob("*.py")
+    path.write_text(path.read_text().replace(f"def {step}()", "def other()"))
+    assert (
+        f"the revision shop_0001 has no {step}(), at {FIRST}:1 [{Code.MIGRATION_INVALID}]\n"
+        f"    Write def {step}(): with pass where there is nothing to do.\n"
+    ) in run("plugins check")
 
 
 def test_models_without_a_revision(plugin_folder: PluginFolder, run: Callable[[str], str]) -> None:

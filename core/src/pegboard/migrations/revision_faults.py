@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from traceback import walk_stack, walk_tb
+from types import ModuleType
 
 from alembic.util import load_python_file
 
@@ -19,6 +20,7 @@ class _Revision:
 
     id: str
     follows: tuple[str, ...]
+    depends: tuple[str, ...]
     path: Path
 
 
@@ -41,6 +43,23 @@ def find_revision_faults(history: History) -> list[Problem]:
         faults += _missing(history, revisions)
         faults += _circle(history, revisions)
     return faults
+
+
+def find_missing_steps(history: History) -> Iterator[Problem]:
+    """Yield a problem for each function that a revision lacks, which Alembic notices when it runs.
+
+    The files can be read, and are run, as Alembic does.
+    """
+    for path in revision_files(history):
+        module = load_python_file(str(path.parent), path.name)
+        for step in ("upgrade", "downgrade"):
+            if not callable(getattr(module, step, None)):
+                place = _place(history, path, 1)
+                yield _fault(
+                    history,
+                    f"the revision {module.revision} has no {step}(), at {place}",
+                    f"Write def {step}(): with pass where there is nothing to do.",
+                )
 
 
 def places_of(history: History, revisions: Iterable[str]) -> str:
@@ -81,8 +100,12 @@ def _read(path: Path) -> _Revision:
     if not isinstance(name, str) or not name:
         message = "it has no revision = '...', the id of the revision"
         raise ValueError(message)
-    follows = getattr(module, "down_revision", None) or ()
-    return _Revision(name, (follows,) if isinstance(follows, str) else tuple(follows), path)
+    return _Revision(name, _ids(module, "down_revision"), _ids(module, "depends_on"), path)
+
+
+def _ids(module: ModuleType, name: str) -> tuple[str, ...]:
+    found = getattr(module, name, None) or ()
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _unreadable(history: History, path: Path, error: BaseException) -> Problem:
@@ -124,6 +147,16 @@ def _missing(history: History, revisions: Iterable[_Revision]) -> Iterator[Probl
                     history,
                     f"the revision {one.id} follows {name}, which no file has, at {place}",
                     "Correct the down_revision, or bring the missing file back.",
+                )
+        for name in one.depends:
+            if name not in known:
+                place = _place(history, one.path, _line_of(one.path, "depends_on"))
+                yield _fault(
+                    history,
+                    f"the revision {one.id} depends on {name}, which is no revision of this "
+                    f"history, at {place}",
+                    "Remove depends_on: that one plugin's revisions come after another's follows "
+                    "from what its distribution requires.",
                 )
 
 

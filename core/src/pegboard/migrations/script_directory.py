@@ -14,6 +14,7 @@ from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import History, ensure_app_context, get_migrate
 from pegboard.migrations.model_tables import model_tables
 from pegboard.migrations.revision_faults import (
+    find_missing_steps,
     find_revision_faults,
     revision_files,
     shown_path,
@@ -64,6 +65,10 @@ def check_revisions(app: Flask) -> list[Problem]:
     with ensure_app_context(app):
         histories = get_migrate().histories
         found = unusable_revisions(histories, histories)
+        unusable = {one.plugin for one in found}
+        for history in histories:
+            if history.name not in unusable:
+                found += find_missing_steps(history)
         return [*found, *filter(None, map(_without_revisions, histories))]
 
 
