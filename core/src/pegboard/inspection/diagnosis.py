@@ -34,8 +34,6 @@ class Built:
     """All that is known of why the app cannot be built; None if it can."""
     start: Step
     """What building the app, or trying it, has cost."""
-    read_problems: tuple[Problem, ...]
-    """All problems of the plugins that were read where there is no app."""
     substitute: Substitute
     """Builds an app in place of one that cannot be built."""
 
@@ -58,7 +56,7 @@ class Diagnosis(Built):
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong, whether or not the service can start with it."""
         errors = self.error.problems if self.error else ()
-        found = (*errors, *self.registry.skipped, *self.read_problems, *self._later_problems())
+        found = (*errors, *self.registry.skipped, *self._later_problems())
         return tuple(dict.fromkeys(found))
 
     def _later_problems(self) -> tuple[Problem, ...]:
@@ -118,16 +116,15 @@ def diagnose(build: Callable[[], Flask]) -> Diagnosis:
         try:
             app = build()
         except StartupError as error:
-            registry, problems = _readable()
-            fatal = [one for one in problems if one not in registry.skipped]
+            registry, fatal = _readable()
             told = StartupError(dict.fromkeys((*error.problems, *fatal)))
-            return Diagnosis(registry, None, told, start, problems, substitute)
-    return Diagnosis(get_registry(app), app, None, start, (), substitute)
+            return Diagnosis(registry, None, told, start, substitute)
+    return Diagnosis(get_registry(app), app, None, start, substitute)
 
 
-def _readable() -> tuple[Registry, tuple[Problem, ...]]:
-    """Return what can be read of the plugins that the settings allow, and all problems of it."""
+def _readable() -> tuple[Registry, list[Problem]]:
+    """Return what can be read of the plugins that the settings allow, and what stops a start."""
     configuration = configure()
     registry, problems = examine(allowed_plugins(), configuration)
     skipped = tuple(problem for problem in problems if may_skip(problem, configuration.core))
-    return replace(registry, skipped=skipped), tuple(problems)
+    return replace(registry, skipped=skipped), [one for one in problems if one not in skipped]

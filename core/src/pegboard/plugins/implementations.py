@@ -10,15 +10,10 @@ from typing import Any
 import pluggy
 
 from pegboard.plugins.discovery import Candidate, installed_plugins
-from pegboard.plugins.markers import PROJECT
 from pegboard.plugins.origin import locate_function
 from pegboard.plugins.results import EXPECTED
-from pegboard.plugins.unmarked_hooks import find_nearly_named, find_unmarked
+from pegboard.plugins.unmarked_hooks import NEAR, PREFIX, find_nearly_named, find_unmarked
 from pegboard.problems import Code, Problem
-
-_PREFIX = f"{PROJECT}_"
-_NEAR = 0.75
-"""How like a hook's name, without the prefix, that of a function is: 1 is the same name."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +189,7 @@ def _inactive_owner(manager: pluggy.PluginManager, hook: str) -> str:
     """Return what to do if an installed plugin that is not active has the hook, by its name."""
     active = {name for name, _ in manager.list_name_plugin()}
     for plugin in installed_plugins():
-        if plugin.name not in active and hook.startswith(f"{_PREFIX}{plugin.name}_"):
+        if plugin.name not in active and hook.startswith(f"{PREFIX}{plugin.name}_"):
             return (
                 f"It may be one of plugin {plugin.title}, which is not active: activate it, and "
                 "require its distribution. "
@@ -209,10 +204,10 @@ def _resembled(manager: pluggy.PluginManager, name: str) -> str | None:
     them may be absent.
     """
     plugins = [plugin for plugin, _ in manager.list_name_plugin()]
-    given = name.removeprefix(_PREFIX).split("_")
+    given = name.removeprefix(PREFIX).split("_")
     found: list[tuple[float, str]] = []
     for hook in known_hooks(manager):
-        part = hook.removeprefix(_PREFIX)
+        part = hook.removeprefix(PREFIX)
         owners = [plugin for plugin in plugins if part.startswith(f"{plugin}_")]
         length = max((owner.count("_") + 1 for owner in owners), default=0)
         words = part.split("_")
@@ -222,4 +217,4 @@ def _resembled(manager: pluggy.PluginManager, name: str) -> str | None:
         )
         found.append((likeness, hook))
     likeness, nearest = max(found)
-    return nearest if likeness >= _NEAR else None
+    return nearest if likeness >= NEAR else None

@@ -14,9 +14,12 @@ from pegboard.plugins.markers import PROJECT, Implementation
 from pegboard.plugins.origin import locate_class, locate_function
 from pegboard.problems import Code, Problem
 
-_PREFIX = f"{PROJECT}_"
+PREFIX = f"{PROJECT}_"
+"""What the name of each hook begins with."""
+
 _MARK_IT = "Put @pegboard.hookimpl above it."
-_NEAR = 0.75
+
+NEAR = 0.75
 """How like a hook's name, without the prefix, that of a function is: 1 is the same name."""
 
 
@@ -75,7 +78,7 @@ def find_nearly_named(candidate: Candidate, obj: Any) -> Iterator[Problem]:
             f"{function.__name__} has nearly the name of a hook, and is not marked as an "
             f"implementation{locate_function(function)}",
             f"Did you mean {hook}? {_MARK_IT} If it is meant for no hook, give it a name that does "
-            f"not begin with {_PREFIX}.",
+            f"not begin with {PREFIX}.",
         )
 
 
@@ -84,14 +87,14 @@ def nearly_hooks(obj: Any) -> Iterator[tuple[FunctionType, str]]:
 
     They are those that a module defines, or the methods of an object's class.
     """
-    parts = {name.removeprefix(_PREFIX) for name in vars(CoreHooks) if name.startswith(_PREFIX)}
+    parts = {name.removeprefix(PREFIX) for name in vars(CoreHooks) if name.startswith(PREFIX)}
     for name, function in _functions_of(obj).items():
-        part = name.removeprefix(_PREFIX)
+        part = name.removeprefix(PREFIX)
         is_marked = any(hasattr(function, f"{PROJECT}_{kind}") for kind in ("impl", "spec"))
         if part == name or part in parts or is_marked:
             continue
-        for near in difflib.get_close_matches(part, parts, n=1, cutoff=_NEAR):
-            yield function, f"{_PREFIX}{near}"
+        for near in difflib.get_close_matches(part, parts, n=1, cutoff=NEAR):
+            yield function, f"{PREFIX}{near}"
 
 
 def _functions_of(obj: Any) -> Mapping[str, FunctionType]:

@@ -64,24 +64,17 @@ class Metrics:
         with self._lock:
             try:
                 write()
-            except OSError as error:
+            except Exception as error:
                 # What could not be written is still there the next time.
                 self.requests.note_all_changed()
                 if not self._is_failing:
-                    logger.error(  # noqa: TRY400 - the trace says nothing
+                    is_bug = not isinstance(error, OSError)
+                    logger.error(  # noqa: TRY400 - but for a bug, the trace says nothing
                         "the metrics of this process cannot be written, and are out of date until "
-                        "they can: %s; free space there, or set %s",
+                        "they can: %s%s",
                         error,
-                        VARIABLE,
-                    )
-                self._is_failing = True
-                return
-            except Exception:
-                self.requests.note_all_changed()
-                if not self._is_failing:
-                    logger.exception(
-                        "the metrics of this process cannot be written, and are out of date until "
-                        "they can"
+                        "" if is_bug else f"; free space there, or set {VARIABLE}",
+                        exc_info=is_bug,
                     )
                 self._is_failing = True
                 return
