@@ -248,6 +248,22 @@ def test_few_speak_at_once_and_the_others_queue(new_channel: NewChannel, redis_p
     assert (AT_ONCE, AT_ONCE) == (channel._permits.free, len(channel._idle))
 
 
+def test_a_connection_in_use_does_not_outlive_a_reset(
+    new_channel: NewChannel, redis_proxy: RedisProxy
+):
+    """It would go on to tell what its server was when it was opened."""
+    channel = new_channel(redis_proxy.url, REDIS_TIMEOUT=30)
+    mine = [command("CLIENT", "ID", key="")]
+    with redis_proxy.hold_commands("ID") as hold, ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(channel.exchange, mine)
+        wait_until(lambda: bool(hold.caught), "it waits")
+        channel.reset()
+        hold.release()
+        (before,) = asking.result()
+    (after,) = channel.exchange(mine)
+    assert before.value != after.value
+
+
 def test_those_who_queue_are_served_in_the_order_of_coming(
     new_channel: NewChannel, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -108,6 +108,27 @@ def test_a_connection_to_a_former_server_ends_no_epoch(
     assert (5, True, f"pb:1@{server}") == read_row()
 
 
+def test_an_epoch_names_what_its_server_is_now(
+    background: BackgroundRefresh, clock: Clock, own_redis: RedisServer
+):
+    """Not what it was before a promotion, as a connection of that time still says."""
+    channel = get_channel()
+    assert channel
+    former = channel.servers()
+    with closing(Redis.from_url(own_redis.url)) as client:
+        client.replicaof("127.0.0.1", "1")
+        client.replicaof("NO", "ONE")
+    assert former == channel.servers()
+    write_row(epoch=5, enabled=False)
+    background.run_once()
+    clock.now += WAIT
+    background.run_once()
+    _, enabled, servers = read_row()
+    assert enabled
+    assert {servers.removeprefix("pb:1@")} == channel.servers()
+    assert former != channel.servers()
+
+
 def test_what_keeps_it_off_is_said_once(
     background: BackgroundRefresh,
     clock: Clock,

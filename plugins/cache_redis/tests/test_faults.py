@@ -17,6 +17,8 @@ from sqlalchemy import update
 import pegboard
 from pegboard.cache import Key, Lease, Touched, Transaction, acknowledgement, get_cache
 from pegboard.database.connection import WatchedConnection, WatchedCursor
+from pegboard.redis import get_channel
+from pegboard.redis.pool import ServerChannel
 from pegboard.testing.databases import execute
 from pegboard.testing.fixtures import MakeApp, RunCLI
 from pegboard.testing.processes import wait_until
@@ -130,6 +132,23 @@ def strategy_of(client: FlaskClient) -> RedisStrategy:
     strategy = get_cache(client.application).strategy
     assert isinstance(strategy, RedisStrategy)
     return strategy
+
+
+def test_a_write_over_a_connection_from_before_a_promotion_ends_no_epoch(
+    writer: FlaskClient, reader: FlaskClient
+):
+    """The connection is replaced, and the server confirms the write as what it is now."""
+    with writer.application.app_context():
+        before = read_row()
+    channel = get_channel(writer.application)
+    assert isinstance(channel, ServerChannel)
+    channel.servers()
+    for connection in channel._idle:
+        connection.server = "what it was"
+    assert 200 == write(writer)
+    assert "new" == read(reader)[0]
+    with writer.application.app_context():
+        assert before == read_row()
 
 
 @pytest.fixture

@@ -107,7 +107,10 @@ class Channel(Protocol):
         """
 
     def reset(self) -> None:
-        """Drop idle connections: the next exchange looks up the servers again."""
+        """Drop all connections, busy ones after use: the next exchange looks up the servers again.
+
+        Replies then tell the present identity of a server.
+        """
 
     @property
     def is_unavailable(self) -> bool:

@@ -85,9 +85,10 @@ class ClusterChannel:
         """Return None: a cluster is for threads, which wait for several nodes at once."""
 
     def reset(self) -> None:
-        """Drop idle connections, and find out anew which node owns what."""
+        """Drop all connections, and find out anew which node owns what; see `Channel`."""
         self._topology.renew()
-        self.close()
+        for node in tuple(self._nodes.values()):
+            node.reset()
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -53,7 +53,7 @@ class Connection:
         self.is_replica = False
         self.server = ""
         """The identity of the server, once it is known."""
-        self.used_at = time.monotonic()
+        self.opened_at = self.used_at = time.monotonic()
         self._timeout = connected.socket.gettimeout() or 0.0
         self._deadline = 0.0
         self._has_received = False

@@ -1,5 +1,6 @@
 """The channel to one Redis server: connections that threads use again, and a circuit breaker."""
 
+import math
 import time
 import weakref
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ class ServerChannel:
         # For an app that is no longer used; at the end of the process the system closes them.
         weakref.finalize(self, _close, self._idle).atexit = False
         self._busy: set[Connection] = set()
+        self._reset_at = -math.inf
         self._losing = Lock()
         self._pipelines: tuple[ServerPipeline, ...] = ()
         self._breaker = CircuitBreaker(name, self._probe, meanwhile=MEANWHILE)
@@ -113,7 +115,8 @@ class ServerChannel:
         return pipeline
 
     def reset(self) -> None:
-        """Drop idle connections, and find out anew where the server is."""
+        """Drop all connections, and find out anew where the server is; see `Channel`."""
+        self._reset_at = time.monotonic()
         self._endpoint.renew()
         self.close()
 
@@ -162,6 +165,9 @@ class ServerChannel:
 
     def release(self, connection: Connection) -> None:
         """Take back a connection on which all replies have been read."""
+        if connection.opened_at <= self._reset_at:
+            self.discard(connection)
+            return
         connection.used_at = time.monotonic()
         self._busy.discard(connection)
         self._idle.append(connection)

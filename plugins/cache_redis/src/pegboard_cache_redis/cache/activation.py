@@ -67,17 +67,20 @@ class Activation:
         self._epochs.disable()
 
     def _turn_on(self) -> None:
+        if not self._epochs.may_enable:
+            return
         try:
-            servers = self._channel.servers()
             (reply,) = self._channel.exchange([self._probe])
             if reply.value != b"OK":
                 self._stay_off(f"Redis does not take writes: {reply.value}")
-            elif "" in servers:
+            elif "" in self._channel.servers():
                 self._stay_off("Redis does not tell its run id (ACL: +info)")
             else:
                 self._obstacle = None
                 self._foreign = None
-                self._epochs.enable(servers)
+                # An epoch of a server's former identity would be ended by all that know the new.
+                self._channel.reset()
+                self._epochs.enable(self._channel.servers())
         except (ChannelError, SQLAlchemyError) as error:
             logger.debug("caching stays off: %s", error)
 

@@ -234,17 +234,22 @@ class EpochStore:
     def _named(self, servers: frozenset[str]) -> str:
         return " ".join(sorted(self._keys + server for server in servers))
 
-    def enable(self, servers: frozenset[str]) -> bool:
-        """Turn caching on in a new epoch; returns whether it is too early and to be tried again.
-
-        Before `trust_ends_at` it is turned on only if it has never been on; if it is on, nothing is
-        done. Raises `SQLAlchemyError`.
-        """
+    @property
+    def may_enable(self) -> bool:
+        """Whether caching is off, and no process trusts an earlier epoch any more."""
         state = self._state
         if state is None or state.enabled:
             return False
-        if state.epoch > 0 and self._clock() < self.trust_ends_at:
-            return True
+        return state.is_never_on or self._clock() >= self.trust_ends_at
+
+    def enable(self, servers: frozenset[str]) -> None:
+        """Turn caching on in a new epoch, unless another process has; not before `may_enable`.
+
+        Raises `SQLAlchemyError`.
+        """
+        state = self._state
+        if state is None or not self.may_enable:
+            return
         # A number never used before, even if the table was dropped and created anew: else what
         # Redis still holds of that epoch would be taken for valid.
         epoch = max(state.epoch + 1, int(time.time()))
@@ -262,7 +267,6 @@ class EpochStore:
         if is_done:
             logger.warning("caching is on, epoch %d", epoch)
         self.refresh()
-        return False
 
 
 def _watch_connections(engine: Engine) -> set[DBAPIConnection]:

@@ -43,14 +43,22 @@ class Storage:
         script: Script,
         arguments: Sequence[str | int],
     ) -> bool:
-        """Run a script on everything that is touched; returns whether all of it is confirmed."""
+        """Run a script on everything that is touched; returns whether all of it is confirmed.
+
+        Once more if a server replies that is not of the epoch: a connection may be older than what
+        the server is now.
+        """
         if not state.servers:
             return False  # the epoch is of processes that make other keys
         commands = self.commands(state, touched, script, arguments)
         try:
-            return self.confirms(state, self._channel.exchange(commands) if commands else [])
+            replies = self._channel.exchange(commands) if commands else []
+            if any(reply.server not in state.servers for reply in replies):
+                self._channel.reset()
+                replies = self._channel.exchange(commands)
         except ChannelError:
             return False
+        return self.confirms(state, replies)
 
     def commands(
         self,
