@@ -7,6 +7,7 @@ import pytest
 
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import StartService
+from pegboard.testing.processes import ServerError
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def test_a_plugin_object_is_refused(live_server: StartService) -> None:
 
 def test_a_value_that_an_app_refuses_is_refused(live_server: StartService) -> None:
     """None is no text of a variable, and reaches the app as it is."""
-    with pytest.raises(AssertionError, match=r"setting SECRET_KEY \(create_app\): .* not allowed"):
+    with pytest.raises(ServerError, match=r"setting SECRET_KEY \(create_app\): .* not allowed"):
         live_server(plugins=[], SECRET_KEY=None)
 
 
