@@ -38,7 +38,7 @@ BY_THE_MACHINE = {
     "circuit_breaker.py": "waits for a server",
     "deadline.py": "bounds requests",
     "http/envelope.py": "measures requests",
-    "log_lines.py": "knows when a request was answered",
+    "logs": "knows when a request was answered",
     "api/health.py": "knows how long a check has been running, and when stats were logged",
     "management": "bounds requests of operators, and measures checks",
     "migrations/execution.py": "bounds waiting for a lock",

@@ -5,7 +5,7 @@ import random
 from http import HTTPStatus
 
 from pegboard.clients import Clients
-from pegboard.log_lines import RequestRecord
+from pegboard.logs.lines import RequestRecord
 from pegboard.observation.contract import Observation, Observer
 
 logger = logging.getLogger("pegboard.access")

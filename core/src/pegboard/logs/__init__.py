@@ -1,4 +1,4 @@
-"""The log: from which level on, of whom, and to where; `log_lines` has how a line is written."""
+"""The log: from which level on, of whom, and to where; `lines` has how one is written."""
 
 import logging
 import sys
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TextIO
 
-from pegboard.log_lines import MachineFormatter, formatter_of
-from pegboard.uncaught import log_uncaught, print_uncaught
+from pegboard.logs.lines import MachineFormatter, formatter_of
+from pegboard.logs.uncaught import log_uncaught, print_uncaught
 
 logger = logging.getLogger(__name__)
 
