@@ -17,7 +17,7 @@ from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
 from pegboard.cli.database_errors import explain_database_errors
-from pegboard.cli.serve import announcement, require_head
+from pegboard.cli.start_check import announcement, require_head
 from pegboard.http import error_body
 from pegboard.migrations import upgrade
 from pegboard.plugins import get_registry, record_start
