@@ -574,10 +574,16 @@ def test_stage_is_bound_once_for_each_route_and_method(make_app: MakeApp) -> Non
     assert [("staged.show", "GET"), None, ("staged.show", "HEAD")] == bound
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), SystemExit("a bug")])
 @pytest.mark.parametrize("origin", [{}, {"Origin": "https://app.example"}], ids=["plain", "CORS"])
-def test_stage_that_cannot_be_bound_is_one_error(make_app: MakeApp, origin: dict[str, str]) -> None:
+def test_stage_that_cannot_be_bound_is_one_error(
+    make_app: MakeApp,
+    origin: dict[str, str],
+    error: BaseException,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """500 with the headers of CORS and of other stages; the next request binds it anew."""
-    failures = [ZeroDivisionError("a bug")]
+    failures = [error]
 
     def binds(_: Route | None) -> bool:
         if failures:
@@ -598,6 +604,7 @@ def test_stage_that_cannot_be_bound_is_one_error(make_app: MakeApp, origin: dict
     assert (500, {"message": message, "status": 500}) == (failed.status_code, failed.get_json())
     assert ("yes", "Origin, Accept-Encoding") == (failed.headers["X-Early"], failed.headers["Vary"])
     assert origin.get("Origin") == failed.headers.get("Access-Control-Allow-Origin")
+    assert "the stage late has failed: a bug" in caplog.messages
     assert (200, b"stage") == ((fine := client.get("/staged/1")).status_code, fine.data)
 
 

@@ -23,6 +23,7 @@ from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
 from pegboard.extensions import get_extension
+from pegboard.problems import PLUGIN_FAULTS
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ def _reason_of(check: HealthCheck) -> str | None:
         # A check must not run in a transaction that another one has left failed.
         db.session.rollback()
         check.check()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a check may fail in any way, and the others must still run
+    except PLUGIN_FAULTS as error:  # the others must still run
         return str(error) or type(error).__name__
     return None
 
@@ -223,7 +224,7 @@ def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> str:
     """Return stats as JSON; their failure does not affect readiness."""
     try:
         return json.dumps(stats(), default=str)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - stats may fail in any way
+    except PLUGIN_FAULTS as error:
         logger.warning("the stats of %s cannot be read: %s", name, error)
         return "{}"
 

@@ -17,6 +17,7 @@ from pegboard.cli.start_check import Checked, check_start, reporter
 from pegboard.http import Endpoint
 from pegboard.logs import init_logs, is_json, warnings_once
 from pegboard.plugins import installed_plugins
+from pegboard.problems import PLUGIN_FAULTS
 from pegboard.server import (
     call_isolated,
     ended_after,
@@ -168,5 +169,5 @@ def _import_plugins(names: Container[str], options: Mapping[str, object]) -> Non
     with with_options(options), deprecation.not_logged():
         for candidate in installed_plugins():
             if candidate.name in names:
-                with suppress(Exception, SystemExit):
+                with suppress(*PLUGIN_FAULTS):
                     candidate.load()

@@ -11,6 +11,7 @@ from flask import Flask
 from pegboard.api import CheckResult, HealthCheck, get_health
 from pegboard.app import disconnect
 from pegboard.inspection import Diagnosis, diagnose
+from pegboard.problems import PLUGIN_FAULTS
 from pegboard.server import Address, Limits, Roster, UnixAddress
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class ServedService:
             if self._found.error is not None:
                 self._error = str(self._found.error)
                 logger.error("the app of the management port cannot be built: %s", self._error)
-        except (Exception, SystemExit) as error:
+        except PLUGIN_FAULTS as error:
             logger.exception("the app of the management port cannot be built")
             self._error = str(error) or type(error).__name__
         finally:

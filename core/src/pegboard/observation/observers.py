@@ -13,6 +13,7 @@ from pegboard.logs import trace_id
 from pegboard.observation.access_log import AccessLog
 from pegboard.observation.access_log import logger as access_logger
 from pegboard.observation.contract import CORE, Observation, Observer, Part
+from pegboard.problems import PLUGIN_FAULTS
 from pegboard.stages import MATCH, Match, Route
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _EXTENSION = "pegboard.observers"
-
-_ERRORS = (Exception, SystemExit)
-"""What an observer, which is a plugin's, may raise without changing an answer."""
 
 
 class Observers:
@@ -70,7 +68,7 @@ class Observers:
         for begin in self._begins:
             try:
                 begin(environ)
-            except _ERRORS as error:
+            except PLUGIN_FAULTS as error:
                 self._report(begin, error)
 
     def end(self, environ: "WSGIEnvironment", status: int, size: int, started: float) -> None:
@@ -92,7 +90,7 @@ class Observers:
         for end in self._ends:
             try:
                 end(observation)
-            except _ERRORS as error:
+            except PLUGIN_FAULTS as error:
                 self._report(end, error)
 
     def note_statement(self, text: str, seconds: float, error: BaseException | None) -> None:
@@ -100,7 +98,7 @@ class Observers:
         for note in self._statements:
             try:
                 note(text, seconds, error)
-            except _ERRORS as failure:
+            except PLUGIN_FAULTS as failure:
                 self._report(note, failure)
 
     def timed(self, part: Part, function: Callable[..., T]) -> Callable[..., T]:
@@ -117,7 +115,7 @@ class Observers:
                 # Here, as one more call for each part costs a cached answer 1 % of its time.
                 try:
                     note(perf_counter() - began)
-                except _ERRORS as error:
+                except PLUGIN_FAULTS as error:
                     self._report(note, error)
 
         return run
@@ -137,7 +135,7 @@ class Observers:
             finally:
                 try:
                     note(perf_counter() - began)
-                except _ERRORS as error:
+                except PLUGIN_FAULTS as error:
                     self._report(note, error)
 
         return run
@@ -148,7 +146,7 @@ class Observers:
         for ask in self._parts:
             try:
                 note = ask(part)
-            except _ERRORS as error:
+            except PLUGIN_FAULTS as error:
                 self._report(ask, error)
             else:
                 found += [] if note is None else [note]
@@ -159,7 +157,7 @@ class Observers:
             for note in found:
                 try:
                     note(seconds)
-                except _ERRORS as error:
+                except PLUGIN_FAULTS as error:
                     self._report(note, error)
 
         return note_all

@@ -8,6 +8,9 @@ from typing import IO, Any, ClassVar, Self
 import click
 from flask.cli import NoAppException
 
+PLUGIN_FAULTS = (Exception, SystemExit)
+"""What code of a plugin may raise when the service calls it; it ends nothing but that call."""
+
 
 class ProblemCode(StrEnum):
     """The stable codes of the problems that one distribution reports.

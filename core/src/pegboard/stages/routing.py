@@ -13,6 +13,7 @@ from werkzeug.routing.converters import NumberConverter
 
 from pegboard.annotations import cache_control_of
 from pegboard.http import METHODS
+from pegboard.problems import PLUGIN_FAULTS
 from pegboard.stages.contract import (
     Call,
     FastPath,
@@ -71,7 +72,7 @@ class Match:
 class _Failed:
     """Stands for the handler of a stage that could not be bound: raises why, at one request."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self._error = error
 
     def prepare(self, _call: Call) -> NoReturn:
@@ -145,7 +146,7 @@ class Matches:
             for stage in self.stages:
                 try:
                     handler = stage.bind(route)
-                except Exception as error:  # noqa: BLE001 - the run of the stages reports it
+                except PLUGIN_FAULTS as error:  # the run of the stages reports it
                     handler, has_failed = _Failed(error), True
                 if handler is not None:
                     bound[stage.name] = handler if timed is None else timed(stage, handler)

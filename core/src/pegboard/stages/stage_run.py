@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from pegboard.http import APIError, internal_error
+from pegboard.problems import PLUGIN_FAULTS
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages.contract import Answer, Call, Handler, answer_of, check
 from pegboard.stages.routing import Match
@@ -61,7 +62,7 @@ class StageRun:
                     commands.extend(wanted)
             except APIError as error:
                 wanted = answer_of(error)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
+            except PLUGIN_FAULTS as error:
                 wanted = self._bug(handler, error)
             prepared.append((handler, wanted))
             if isinstance(wanted, Answer):
@@ -87,7 +88,7 @@ class StageRun:
                 if answer is None:
                     continue
                 check(answer)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stage is a plugin's
+            except PLUGIN_FAULTS as error:
                 answer = self._bug(handler, error)
             return answer
         return None

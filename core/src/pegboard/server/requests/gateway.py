@@ -30,6 +30,7 @@ from pegboard.http import (
     internal_error,
 )
 from pegboard.observation import get_observers
+from pegboard.problems import PLUGIN_FAULTS
 from pegboard.server.requests.admission import Admission
 from pegboard.server.requests.body import Inlet, Receive
 from pegboard.server.requests.client import Client, ClientGoneError
@@ -157,7 +158,7 @@ class Gateway:
             raise
         except APIError as error:
             request.answer = answer_of(error)
-        except (Exception, SystemExit):
+        except PLUGIN_FAULTS:
             logger.exception("unhandled error outside the views")
             request.answer = answer_of(internal_error(environ))
 
