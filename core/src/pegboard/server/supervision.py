@@ -32,24 +32,17 @@ from pegboard.server.workers import (
     STACKS,
     TOGGLE,
     Companion,
+    Deaths,
     LevelFollower,
     Reload,
     Roster,
     ServiceManager,
     Watch,
-    describe_exit,
     has_ended,
     kill_leaving,
-    name_of,
 )
 
 logger = logging.getLogger(__name__)
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds until a worker comes back after its second death in a row, and at most."""
-
-SETTLED = 60.0
-"""Seconds after which a worker's earlier deaths no longer count."""
 
 _POLL = 0.1
 
@@ -102,8 +95,7 @@ class SupervisedServer(MPServer):
         self._service_manager = service_manager
         self._drain_delay = drain_delay
         self._is_asked_for_stacks = self._is_toggled = False
-        self._deaths: dict[int, int] = {}
-        self._due: dict[int, float] = {}
+        self._deaths = Deaths()
         self._reload_steps = Reload(watch, self.workers_kill_timeout)
         self._is_useless = self._is_reloading = False
         self._stopped_by: int | None = None
@@ -145,7 +137,7 @@ class SupervisedServer(MPServer):
 
     def _wait(self) -> None:
         """Wait until something has happened, or it is time for the next look."""
-        is_busy = self._due or self._reload_steps.is_active
+        is_busy = self._deaths or self._reload_steps.is_active
         self.main_loop_interrupt.wait(_POLL if is_busy else BEAT)
         self.main_loop_interrupt.clear()
 
@@ -155,11 +147,10 @@ class SupervisedServer(MPServer):
             self.reload_signal, self._is_reloading = False, True
             self._service_manager.tell_reloading()
             logger.info("reloading: %d workers", self.workers)
-            # The cause of their deaths may be gone.
-            self._due = dict.fromkeys(self._due, time.monotonic())
+            self._deaths.end_pauses()
             self._reload_steps.begin(range(self.workers))
             return
-        is_quiet = not (self._due or self._reload_steps.is_active)
+        is_quiet = not (self._deaths or self._reload_steps.is_active)
         if is_quiet and (old := self._watch.find_old(self.wrks)) is not None:
             self._reload_steps.begin([old.idx])
 
@@ -255,43 +246,26 @@ class SupervisedServer(MPServer):
 
     def _take_deaths(self) -> None:
         while self.interrupt_children:
-            self._take_death(self.interrupt_children.pop())
-        if len(self._due) == self.workers and not self._served.is_set():
+            index = self.interrupt_children.pop()
+            worker = self.wrks[index]
+            # One that lives has already taken the place of the one that died, by a reload.
+            if not worker.inner.is_alive() and index not in self._deaths:
+                self._deaths.take(index, worker, is_expected=self._watch.has_killed(worker))
+        if len(self._deaths) == self.workers and not self._served.is_set():
             logger.error("no worker could serve, so the service ends")
             self._is_useless = True
 
-    def _take_death(self, index: int) -> None:
-        """Log how a worker died, and decide when it comes back."""
-        worker = self.wrks[index]
-        if worker.inner.is_alive() or index in self._due:
-            return  # the one that died is replaced already, by a reload
-        now = time.monotonic()
-        is_settled = now - worker.birth >= SETTLED
-        deaths = self._deaths[index] = 1 if is_settled else self._deaths.get(index, 0) + 1
-        pause = 0.0 if deaths == 1 else min(FIRST_PAUSE * 2 ** (deaths - 2), LONGEST_PAUSE)
-        self._due[index] = now + pause
-        is_news = not self._watch.has_killed(worker)
-        logger.log(
-            logging.ERROR if is_news else logging.INFO,
-            "%s %s; it is replaced %s",
-            name_of(worker),
-            describe_exit(worker.inner.exitcode) if is_news else "has ended",
-            f"in {pause:g} s, as it died {deaths} times in a row" if pause else "at once",
-        )
-
     def _replace_dead(self, start: Callable[[int], None]) -> None:
         # Before one can serve, it is not known yet whether any ever will.
-        if not self._served.is_set():
-            return
-        now = time.monotonic()
-        for index in [index for index, when in self._due.items() if when <= now]:
-            start(index)
+        if self._served.is_set():
+            for index in self._deaths.due():
+                start(index)
 
     def _start_worker(
         self, spawn_target: Callable[..., None], target_loader: Callable[..., Any], index: int
     ) -> None:
         """Start a worker in the place of the one that died or is outdated."""
-        self._due.pop(index, None)
+        self._deaths.note_start(index)
         self._reload_steps.mark_new(index)
         worker = self._spawn_worker(idx=index, target=spawn_target, callback_loader=target_loader)
         worker.start()  # type: ignore[no-untyped-call]
