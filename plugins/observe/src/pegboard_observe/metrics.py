@@ -73,7 +73,7 @@ class Metrics:
                         "the metrics of this process cannot be written, and are out of date until "
                         "they can: %s%s",
                         error,
-                        "" if is_bug else f"; free space there, or set {VARIABLE}",
+                        "" if is_bug else f"; free space there, or set {VARIABLE} to another folder",
                         exc_info=is_bug,
                     )
                 self._is_failing = True
