@@ -141,17 +141,18 @@ def test_a_stop_is_told_until_its_end(serve, tmp_path: Path):
     server = serve(PEGBOARD_MANAGEMENT=f"unix:{path}", PEGBOARD_DRAIN_DELAY="2")
     wait_until(lambda: "Management: unix:" in server.output, "the socket is announced")
 
-    def ready() -> str:
+    def get(what: str) -> str:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(path))
-            connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: any\r\n\r\n")
+            connection.sendall(f"GET {what} HTTP/1.1\r\nHost: any\r\n\r\n".encode())
             with connection.makefile("rb") as answer:
                 return answer.read().decode()
 
-    wait_until(lambda: "200 OK" in ready(), "it is ready")
+    wait_until(lambda: "200 OK" in get("/health/ready"), "it is ready")
     for process in [psutil.Process(server.pid), *psutil.Process(server.pid).children()]:
         process.send_signal(signal.SIGTERM)
-    wait_until(lambda: "not ready: running" in ready(), "the stop is told")
+    wait_until(lambda: "not ready: running" in get("/health/ready"), "the stop is told")
+    assert '"leaving"' in get("/workers")
     assert 200 == server.request("GET", "/pid")[0]
     wait_until(lambda: not psutil.pid_exists(server.pid) or not path.exists(), "it ends")
     assert not path.exists()

@@ -277,6 +277,17 @@ def test_a_worker_that_has_served_enough_is_replaced(
     assert re.search(rf"worker 1 \(process {first[1]}\) is replaced, as {reason}", server.output)
 
 
+def test_a_worker_that_stands_still_does_not_hold_up_a_stop(serve_stuck):
+    """It is killed as at any other time, and the log says where it was."""
+    server = serve_stuck(PEGBOARD_WORKER_TIMEOUT="2", PEGBOARD_SHUTDOWN_TIMEOUT="600")
+    begin(server, "/backtrack")
+    wait_until(lambda: not answers(server), "it stands still")
+    server.stop()
+    assert "stands still for 2 s, and is killed" in server.output
+    assert "in backtrack" in server.output
+    assert "have not ended" not in server.output
+
+
 def test_a_signal_has_the_stacks_of_all_workers_logged(serve_stuck):
     """Nothing else happens to them."""
     server = serve_stuck(WORKERS="2")

@@ -22,12 +22,14 @@ _EARLY = 0.01
 class Deadline:
     """The end of the time of one request."""
 
-    __slots__ = ("_ends_at", "interrupts", "seconds")
+    __slots__ = ("_ends_at", "interrupts", "is_asked", "seconds")
 
     def __init__(self, seconds: float, passed: float = 0.0) -> None:
         """Begin the time of a request, of which some seconds may have passed."""
         self.seconds = seconds
         """How long it was at the beginning; infinite for one without an end."""
+        self.is_asked = False
+        """Whether the client has asked for less time than the service gives."""
         self._ends_at = time.monotonic() + seconds - passed
         self.interrupts: set[Callable[[], object]] = set()
         """What ends the work that is under way for the request; callable from any thread."""
@@ -61,6 +63,7 @@ def begin_deadline(longest: float, asked: str | None, passed: float = 0.0) -> De
     if asked is not None and (found := _TIME.fullmatch(asked.strip())) is not None:
         seconds = min(longest, float(found[1]) * _UNITS[found[2] or "s"])
     deadline = Deadline(seconds, passed)
+    deadline.is_asked = seconds < longest
     _current.set(deadline)
     return deadline
 

@@ -155,9 +155,14 @@ async def test_a_statement_of_the_event_loop_ends_with_its_request(engine: Engin
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_a_view_is_ended_in_the_database(
-    make_app: MakeApp, request: pytest.FixtureRequest, serve: Callable[..., Any], kind: str
+    make_app: MakeApp,
+    request: pytest.FixtureRequest,
+    serve: Callable[..., Any],
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
 ):
     """So that its thread is free for the next request, long before the statement would end."""
+    caplog.set_level("INFO", "pegboard")
     url = request.getfixturevalue(f"{'postgres' if kind == 'postgresql' else kind}_url")
     app = make_app(DATABASE_URL=url, TESTING=False, SECRET_KEY="k", DATABASE_STATEMENT_TIMEOUT=50.0)
 
@@ -181,3 +186,5 @@ async def test_a_view_is_ended_in_the_database(
         answer = await client.ask("/next")
         assert (200, b'{"seconds":30.0}') == (answer.status, answer.body.strip())
         assert 4 > time.monotonic() - began
+    [told] = [one for one in caplog.records if "has not answered within" in one.message]
+    assert ("INFO", True) == (told.levelname, "0.3 s that its client gives" in told.message)

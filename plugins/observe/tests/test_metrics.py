@@ -16,12 +16,13 @@ from flask import Flask
 import pegboard
 from pegboard.redis import ChannelError, get_channel
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.processes import free_port
+from pegboard.testing.processes import free_port, wait_until
+from pegboard_observe import families
 from pegboard_observe import metrics as metrics_module
 from pegboard_observe.folder import folder as name_of_folder
 from pegboard_observe.metrics import EXTENSION, Metrics
 from pegboard_observe.process import Writers
-from pegboard_observe.store import render
+from pegboard_observe.store import Store, render
 
 COUNT = "pegboard_http_request_duration_seconds_count"
 Read = Callable[..., float]
@@ -316,6 +317,21 @@ def test_what_a_dead_process_has_counted_stays(
         assert 2 == read(text, "pegboard_worker_starts_total")
         assert 1 == read(text, "pegboard_workers")
     assert 1 == len([*folder.glob("*.alive")])
+
+
+def test_what_dead_processes_leave_is_archived_though_nobody_asks(
+    make_app: MakeApp, read: Read, folder: Path
+):
+    """By a process that begins: else workers that come and go would fill the folder."""
+    for _ in range(3):
+        store = Store(folder)
+        store.write(families.STARTS, (), 1)
+        del store
+    assert 3 == len([*folder.glob("*.alive")])
+    app = make_app(plugins=["observe"])
+    app.test_client().get("/health")
+    wait_until(lambda: 1 == len([*folder.glob("*.alive")]), "what they left is archived")
+    assert 4 == read(metrics_of(app).render(), "pegboard_worker_starts_total")
 
 
 def test_metrics_are_public_only_if_wanted(make_app: MakeApp):

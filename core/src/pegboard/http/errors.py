@@ -19,7 +19,7 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 
-from pegboard.deadline import seconds_left
+from pegboard.deadline import current_deadline
 from pegboard.http.bounded_errors import bound_errors, clip
 from pegboard.http.json_output import encode_json
 
@@ -219,10 +219,18 @@ def _is_unavailable(error: DBAPIError) -> bool:
 
 
 def _answer_unavailable(error: Exception) -> Response:
-    logger.warning("database unavailable: %s", _one_line(error))
-    if seconds_left() <= 0:
+    deadline = current_deadline()
+    if deadline is not None and deadline.left <= 0:
+        logger.log(
+            logging.INFO if deadline.is_asked else logging.WARNING,
+            "the database has not answered within the %g s that %s gives a request: %s",
+            deadline.seconds,
+            "its client" if deadline.is_asked else "PEGBOARD_REQUEST_TIMEOUT",
+            _one_line(error),
+        )
         message = "The database did not answer within the time of the request."
         return error_response(HTTPStatus.GATEWAY_TIMEOUT, message)
+    logger.warning("database unavailable: %s", _one_line(error))
     return response_of(unavailable("The database cannot answer at the moment. Try again."))
 
 

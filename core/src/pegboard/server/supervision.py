@@ -209,12 +209,20 @@ class SupervisedServer(MPServer):
         for worker in young:
             if not has_ended(worker, by=now + _UNTIL_TOLD_AGAIN):
                 worker.terminate()  # type: ignore[no-untyped-call]
-        longest = self.workers_kill_timeout or math.inf
         for worker in self.wrks:
-            if not has_ended(worker, by=now + longest):
-                kill_leaving(worker, longest)
+            self._await_end(worker, now)
             worker.join()  # type: ignore[no-untyped-call]
         self.wrks.clear()
+
+    def _await_end(self, worker: WorkerProcess, since: float) -> None:
+        """Wait until a worker has ended; it is killed if it stands still, or takes too long."""
+        longest = self.workers_kill_timeout or math.inf
+        latest = since + longest
+        while not has_ended(worker, by=min(latest, time.monotonic() + BEAT)):
+            self._watch.kill_still()
+            if time.monotonic() >= latest:
+                kill_leaving(worker, longest)
+                return
 
     def _spawn_worker(  # type: ignore[override]  # as Granian's own subclass has it
         self, idx: int, target: Callable[..., None], callback_loader: Callable[..., Any]

@@ -35,12 +35,14 @@ def begin() -> Iterator[Begin]:
     """Start a process in the place of a worker, which is watched."""
     roster, processes = Roster(1), []
 
-    def start(run: Callable[[Pulse], object], **limits: Any) -> tuple[Watch, Any]:
+    def start(
+        run: Callable[[Pulse], object], beside: Watch | None = None, **limits: Any
+    ) -> tuple[Watch, Any]:
         pulse = roster.take(1)
         process = multiprocessing.get_context("fork").Process(target=run, args=(pulse,))
         process.start()
         processes.append(process)
-        watched = Watch(dataclasses.replace(LIMITS, **limits), roster)
+        watched = beside or Watch(dataclasses.replace(LIMITS, **limits), roster)
         worker: Any = Worker(idx=0, inner=process, birth=time.monotonic())
         watched.add(worker, pulse)
         return watched, worker
@@ -113,3 +115,16 @@ def test_a_worker_whose_memory_has_grown_is_replaced(
     [record] = caplog.records
     assert level == record.levelname
     assert "is replaced, as it has 85 MiB of memory" in record.message
+
+
+def test_the_oldest_that_has_served_enough_is_replaced(begin: Begin, caplog):
+    """Else the first, which soon has served enough again, would keep the others waiting."""
+    watched, young = begin(serve, worker_lifetime=0.1)
+    _, old = begin(serve, watched)
+    workers = [young, old]
+    wait_until(lambda: all(map(watched.is_serving, workers)), "both serve")
+    old.birth -= 5.0
+    young.birth -= 1.0
+    assert old is watched.find_old(workers)
+    [warning] = caplog.messages
+    assert "s after its start; raise PEGBOARD_WORKER_LIFETIME" in warning

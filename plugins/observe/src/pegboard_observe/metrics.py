@@ -7,6 +7,7 @@ import platform
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pegboard_observe.folder import VARIABLE
 from pegboard_observe.parts import PART_BUCKETS
 from pegboard_observe.process import WRITERS
 from pegboard_observe.series import BUCKETS, Requests
-from pegboard_observe.store import Store, render
+from pegboard_observe.store import Store, archive, render
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,9 @@ class Metrics:
                         "the metrics of this process cannot be written, and are out of date until "
                         "they can: %s%s",
                         error,
-                        "" if is_bug else f"; free space there, or set {VARIABLE} to another folder",
+                        ""
+                        if is_bug
+                        else f"; free space there, or set {VARIABLE} to another folder",
                         exc_info=is_bug,
                     )
                 self._is_failing = True
@@ -108,7 +111,10 @@ class Metrics:
         multiprocessing.util.Finalize(self, _write_last, (weakref.ref(self),), exitpriority=10)
         atexit.register(_write_last, weakref.ref(self))
         threading.Thread(
-            target=_write_on, args=(weakref.ref(self), self._ending), name="observe", daemon=True
+            target=_write_on,
+            args=(weakref.ref(self), self._folder, self._ending),
+            name="observe",
+            daemon=True,
         ).start()
 
     def _write_begin(self) -> None:
@@ -172,7 +178,10 @@ class Metrics:
         self._start_anew()
 
 
-def _write_on(metrics: "weakref.ref[Metrics]", ending: threading.Event) -> None:
+def _write_on(metrics: "weakref.ref[Metrics]", folder: Path, ending: threading.Event) -> None:
+    # What others have left would fill the folder where nobody asks for the metrics.
+    with suppress(OSError):  # the log tells of what cannot be written
+        archive(folder)
     while not ending.wait(_EVERY):
         one = metrics()
         if one is None:

@@ -108,11 +108,21 @@ def render(folder: Path) -> bytes:
         return generate_latest(registry)
 
 
+def archive(folder: Path) -> None:
+    """Add what processes that have ended have counted to the archive. Raises `OSError`."""
+    with _locked(folder):
+        _archive_dead(folder)
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            # To close it would not do: a process that was forked meanwhile has it open as well.
+            fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def _archive_dead(folder: Path) -> None:

@@ -128,7 +128,8 @@ class Roster:
         """Return what is known of the workers that run."""
         running = [one for one in self._pulses if one.pid]
         memory = memory_of([one.pid for one in running])
-        return sorted((_state_of(one, memory) for one in running), key=lambda one: one.number)
+        states = (_state_of(one, memory, is_stopping=self.is_stopping) for one in running)
+        return sorted(states, key=lambda one: one.number)
 
     def stacks(self) -> list[tuple[int, int, str]]:
         """Return number, process id and stacks of each worker that runs."""
@@ -151,14 +152,14 @@ class LevelFollower:
             set_level(level)
 
 
-def _state_of(pulse: Pulse, memory: dict[int, int]) -> WorkerState:
+def _state_of(pulse: Pulse, memory: dict[int, int], *, is_stopping: bool) -> WorkerState:
     still = pulse.still_seconds
-    if pulse.is_replaced:
+    if still >= STILL:
+        state = "still"
+    elif pulse.is_replaced or is_stopping:
         state = "leaving"
-    elif not pulse.beats:
-        state = "starting"
     else:
-        state = "still" if still >= STILL else "serving"
+        state = "serving" if pulse.beats else "starting"
     return WorkerState(
         number=pulse.number,
         pid=pulse.pid,

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_RAISE = "raise PEGBOARD_WORKER_MAX_RSS"
 _YOUNG = 60.0
-"""Seconds: a worker that has too much memory so soon will have it again and again."""
+"""Seconds: a worker that has served enough so soon will be replaced again and again."""
 
 
 class Watch:
@@ -85,32 +84,36 @@ class Watch:
                 yield worker, watched
 
     def find_old(self, workers: Sequence["WorkerProcess"]) -> "WorkerProcess | None":
-        """Return the first of these that has served enough, and log why."""
+        """Return the oldest of these that have served enough, and log why.
+
+        The first one would keep the others waiting for ever where it soon has served enough again.
+        """
         self.release_ended()
-        for worker in workers:
+        for worker in sorted(workers, key=lambda one: one.birth):
             watched = self._watched.get(worker)
             if watched is None or not watched.pulse.beats:
                 continue
             if reason := self._reason_to_replace(worker, watched.pulse):
-                level, text = reason
+                setting, text = reason
+                age = time.monotonic() - worker.birth
+                if age < _YOUNG:
+                    text = f"{text}, {age:.0f} s after its start; raise {setting}"
+                level = logging.WARNING if age < _YOUNG else logging.INFO
                 logger.log(level, "%s is replaced, as %s", name_of(worker), text)
                 return worker
         return None
 
-    def _reason_to_replace(self, worker: "WorkerProcess", pulse: Pulse) -> tuple[int, str] | None:
-        """Say why a worker has served enough, with the level of the log; None if it has not."""
+    def _reason_to_replace(self, worker: "WorkerProcess", pulse: Pulse) -> tuple[str, str] | None:
+        """Return the setting by which a worker has served enough, and why; None if it has not."""
         limits, age = self._limits, time.monotonic() - worker.birth
         if age >= (limits.worker_lifetime or math.inf):
-            return logging.INFO, f"it is {age:.0f} s old"
+            return "PEGBOARD_WORKER_LIFETIME", f"it is {age:.0f} s old"
         if pulse.requests >= (limits.worker_max_requests or math.inf):
-            return logging.INFO, f"it has taken {pulse.requests} requests"
+            return "PEGBOARD_WORKER_MAX_REQUESTS", f"it has taken {pulse.requests} requests"
         if limits.worker_max_rss and (rss := _rss_of(worker)) >= limits.worker_max_rss:
             if self._is_too_low(pulse.fresh_memory / 2**20):
                 return None
-            text = f"it has {rss:.0f} MiB of memory"
-            if age >= _YOUNG:
-                return logging.INFO, text
-            return logging.WARNING, f"{text}, {age:.0f} s after its start; {_RAISE}"
+            return "PEGBOARD_WORKER_MAX_RSS", f"it has {rss:.0f} MiB of memory"
         return None
 
     def _is_too_low(self, fresh: float) -> bool:
@@ -125,10 +128,10 @@ class Watch:
             self._is_warned = True
             logger.warning(
                 "no worker is replaced for its memory, as one that has just started has "
-                "%.0f MiB, and PEGBOARD_WORKER_MAX_RSS is %d; %s",
+                "%.0f MiB, and PEGBOARD_WORKER_MAX_RSS is %d; "
+                "raise PEGBOARD_WORKER_MAX_RSS",
                 fresh,
                 limit,
-                _RAISE,
             )
         return True
 
