@@ -244,8 +244,15 @@ def test_a_migration_needs_no_secret_of_the_service(
         "PYTHONPATH": str(plugin_folder.path),
     }
     plugin_folder.add_table("notes")
-    for secret in ({}, {"SECRET_KEY": "short"}, {"SECRET_KEY_FILE": "/no/such/file"}):
+    missing = {
+        f"{name}_FILE": "/no/such/file"
+        for name in ("SECRET_KEY", "SECRET_KEY_FALLBACKS", "REDIS_URL", "PEGBOARD_TLS_KEY_PASSWORD")
+    }
+    for secret in ({}, {"SECRET_KEY": "short"}, missing):
         done = run_pegboard("db", "upgrade", directory=tmp_path, **settings, **secret)
         assert 0 == done.returncode, done.stdout
     refused = run_pegboard("serve", "--port", "0", directory=tmp_path, **settings)
     assert "PB_PRODUCTION_SECRET_KEY" in refused.stdout
+    remove = ("plugins", "remove", "notes", "--yes")
+    removed = run_pegboard(*remove, directory=tmp_path, **settings, **missing)
+    assert 0 == removed.returncode, removed.stdout

@@ -90,6 +90,14 @@ def test_json_has_all_that_is_known(project: Project, pegboard: Run) -> None:
         assert f"not covered: {text}" in done.stderr
 
 
+def test_two_formats_are_refused(project: Project, pegboard: Run) -> None:
+    """Neither is dropped in silence."""
+    project(MATRIX, items="", audit="pegboard-items")
+    done = pegboard("plugins", "matrix", "--json", "--format", "tox")
+    assert 2 == done.returncode
+    assert "--json is the same as --format json" in done.stdout + done.stderr
+
+
 def test_the_matrix_of_github_is_one_of_a_workflow(
     project: Project, pegboard: Run, tmp_path: Path
 ) -> None:

@@ -4,7 +4,6 @@ The module changes Flask-Migrate's own group, which Flask-Migrate adds to each a
 """
 
 import importlib
-import secrets
 import shutil
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -15,6 +14,7 @@ from alembic import command
 from flask import Flask, current_app
 
 from pegboard import migrations
+from pegboard.cli.database_only import database_only
 from pegboard.cli.db_arguments import (
     SIGNED,
     DatabaseCommand,
@@ -41,7 +41,6 @@ from pegboard.migrations import (
     read_script_directory,
     translate_alembic_errors,
 )
-from pegboard.settings import configure, with_options
 
 # Imported by name as the published types of Flask-Migrate lack this module.
 db: click.Group = importlib.import_module("flask_migrate.cli").db
@@ -50,14 +49,7 @@ db: click.Group = importlib.import_module("flask_migrate.cli").db
 @click.pass_context
 def _begin(context: click.Context, x_arg: Sequence[str]) -> None:
     note_x(context, None, x_arg)
-    # Production refuses to serve without a good one, but the step of a deployment that migrates
-    # need not know the secrets of the service.
-    needless = {"SECRET_KEY": secrets.token_urlsafe(32), "SECRET_KEY_FALLBACKS": ""}
-    context.with_resource(with_options(needless))
-    if not configure().core.redis_url:
-        # Writes invalidate cached answers all the same, by the database.
-        without = {"SESSIONS": "cookie", "CACHE": "none", "READY_REQUIRES": ""}
-        context.with_resource(with_options(without))
+    context.with_resource(database_only())
 
 
 db.callback = _begin

@@ -23,9 +23,8 @@ FORMATS = ("list", "json", "tox", "toml", "github", "gitlab")
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    default="list",
-    show_default=True,
-    help="A list of names, all as JSON, tox.ini, tox.toml, or the matrix of a CI service.",
+    help="A list of names, all as JSON, tox.ini, tox.toml, or the matrix of a CI service.  "
+    "[default: list]",
 )
 @click.option("--json", "is_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -61,7 +60,7 @@ FORMATS = ("list", "json", "tox", "toml", "github", "gitlab")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def matrix(  # noqa: PLR0913 - one argument for each option
     *,
-    form: str,
+    form: str | None,
     is_json: bool,
     strength: int | None,
     touching: str | None,
@@ -83,6 +82,9 @@ def matrix(  # noqa: PLR0913 - one argument for each option
     {plugins} for its plugins. Without COMMAND that is: tox run -e {environment}
     """
     kit = import_kit()
+    if is_json and form not in {None, "json"}:
+        message = f"--json is the same as --format json: leave it out, or --format {form}"
+        raise click.UsageError(message)
     if command and shrink is None:
         message = f"What is not an option is a command, and only --shrink runs one: {command[0]}"
         raise click.UsageError(message)
@@ -94,7 +96,7 @@ def matrix(  # noqa: PLR0913 - one argument for each option
             )
             shrinking.show(report, is_json=is_json)
             return
-        text = kit.render(found, "json" if is_json else form)
+        text = kit.render(found, "json" if is_json else form or "list")
     except kit.MatrixError as error:
         raise click.ClickException(str(error)) from error
     click.echo(text, nl=False)

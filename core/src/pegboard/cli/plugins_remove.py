@@ -6,6 +6,7 @@ import click
 from flask import current_app
 from flask.cli import ScriptInfo, pass_script_info
 
+from pegboard.cli.database_only import database_only
 from pegboard.cli.diagnosis import diagnose
 from pegboard.cli.inactive_owners import name_inactive_owners
 from pegboard.inspection import Diagnosis, find_state
@@ -52,6 +53,7 @@ def remove(info: ScriptInfo, name: str, *, yes: bool, wheel: Path | None) -> Non
     code in the wheel is run, and nothing is installed. If plugins keep the service from starting,
     it is done without them.
     """
+    click.get_current_context().with_resource(database_only())
     with not_logged(Skipped):
         found = diagnose(info)
     partial = found.partial
