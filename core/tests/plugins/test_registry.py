@@ -671,6 +671,158 @@ def test_a_table_is_one_whether_the_default_schema_is_named_or_not(
     )
 
 
+def indexed(column: str, part: str) -> str:
+    """The code of a column, and of an index or a key in the arguments of the table."""
+    return f"{column}: Mapped[str]\n__table_args__ = (sqlalchemy.{part},)"
+
+
+LIST_OF_STATES = """
+states: Mapped[list[str]] = mapped_column(
+    sqlalchemy.ARRAY(sqlalchemy.Enum("a", name="state")).with_variant(sqlalchemy.JSON(), "sqlite"))
+""".strip()
+
+
+@pytest.mark.parametrize(
+    "first,second,summary",
+    [
+        (
+            indexed("title", "Index('by_title', 'title')"),
+            indexed("title", "Index('By_Title', 'title')"),
+            (
+                "index By_Title is index by_title of plugin alpha (example-alpha 1.0), where case "
+                "does not count, as in SQLite, at example_beta/plugin.py:14 and "
+                "example_alpha/plugin.py:14"
+            ),
+        ),
+        (
+            indexed("title", "Index('by_title', 'title')"),
+            indexed("title", "UniqueConstraint('title', name='by_title')"),
+            (
+                "constraint by_title has the name of index by_title of plugin alpha "
+                "(example-alpha 1.0), at example_beta/plugin.py:14 and example_alpha/plugin.py:14"
+            ),
+        ),
+        (
+            indexed("title", "UniqueConstraint('title', name='one_title')"),
+            indexed("title", "UniqueConstraint('title', name='one_title')"),
+            (
+                "constraint one_title belongs to plugin alpha (example-alpha 1.0) too, at "
+                "example_beta/plugin.py:14 and example_alpha/plugin.py:14"
+            ),
+        ),
+        (
+            "",
+            indexed("title", "Index('alpha', 'title')"),
+            (
+                "index alpha has the name of table alpha of plugin alpha (example-alpha 1.0), at "
+                "example_beta/plugin.py:14 and example_alpha/plugin.py:11"
+            ),
+        ),
+        (
+            "state: Mapped[str] = mapped_column(sqlalchemy.Enum('a', 'b', name='state'))",
+            "state: Mapped[str] = mapped_column(sqlalchemy.Enum('a', 'c', name='state'))",
+            (
+                "enumerated type state has the values a, c, and that of plugin alpha "
+                "(example-alpha 1.0) a, b, at example_beta/plugin.py:13 and "
+                "example_alpha/plugin.py:13"
+            ),
+        ),
+        (
+            "state: Mapped[str] = mapped_column(sqlalchemy.Enum('a', 'b', name='state'))",
+            LIST_OF_STATES,
+            (
+                "enumerated type state has the values a, and that of plugin alpha "
+                "(example-alpha 1.0) a, b, at example_beta/plugin.py:13 and "
+                "example_alpha/plugin.py:13"
+            ),
+        ),
+    ],
+)
+def test_names_of_indexes_and_types_of_two_plugins_are_compared(
+    plugin_folder: PluginFolder, first: str, second: str, summary: str
+):
+    """They are those of a schema: the second plugin's revision would fail half way."""
+    plugin_folder.add_table("alpha", columns=first)
+    plugin_folder.add_table("beta", columns=second)
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert (Code.COLLISION_TABLE, "beta") == (problem.code, problem.plugin)
+    assert summary == problem.summary
+    assert "in one of the two, beta or alpha, or disable one of the two plugins." in problem.hint
+    assert ["alpha"] == names(create_app({**ALONE, "PLUGINS": "alpha"}))
+
+
+def test_a_column_names_an_index_that_the_convention_names_alike(plugin_folder: PluginFolder):
+    """Table and column may be cut in two ways."""
+    column = "{}: Mapped[str] = mapped_column(index=True)"
+    plugin_folder.add_table("alpha", table="stock", columns=column.format("place_name"))
+    plugin_folder.add_table("beta", table="stock_place", columns=column.format("name"))
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert problem.summary == (
+        "index ix_stock_place_name belongs to plugin alpha (example-alpha 1.0) too, at "
+        "example_beta/plugin.py:13 and example_alpha/plugin.py:13"
+    )
+
+
+def test_the_types_of_one_plugin_differ_in_name(plugin_folder: PluginFolder):
+    """Each time it has other values."""
+    column = "{} = mapped_column(sqlalchemy.Enum({}, name='state'))\n"
+    columns = {"one: Mapped[str]": "'a', 'b'", "same: Mapped[str]": "'b', 'a'"}
+    columns["other: Mapped[str]"] = "'c'"
+    code = "".join(column.format(*one) for one in columns.items())
+    plugin_folder.add_table("alpha", columns=code)
+    found = problems(PLUGINS="alpha")
+    assert {"Rename one of the two."} == {problem.hint for problem in found}
+    assert found[0].summary == (
+        "it has two: enumerated type state, with c, and with a, b, at example_alpha/plugin.py:15 "
+        "and example_alpha/plugin.py:13"
+    )
+
+
+SHELVED = "shelf: Mapped[str] = mapped_column(sqlalchemy.Enum({}))"
+
+
+@pytest.mark.parametrize(
+    "first,second",
+    [
+        (indexed("title", "Index('by_title', 'title')"), "title: Mapped[str]"),
+        (
+            indexed("title", "Index('by_title', 'title'), {'schema': 'one'}"),
+            indexed("title", "Index('by_title', 'title'), {'schema': 'two'}"),
+        ),
+        (
+            indexed("title", "CheckConstraint('id > 0', name='ck')"),
+            indexed("title", "CheckConstraint('id > 0', name='ck')"),
+        ),
+        ("title: Mapped[str] = mapped_column(index=True, unique=True)",) * 2,
+        (SHELVED.format("'a', 'b', name='shelf'"), SHELVED.format("'b', 'a', name='shelf'")),
+        (
+            SHELVED.format("'a', name='shelf', schema='one'"),
+            SHELVED.format("'b', name='shelf', schema='two'"),
+        ),
+        (
+            SHELVED.format("'a', name='shelf'"),
+            SHELVED.format("'b', name='shelf', native_enum=False"),
+        ),
+    ],
+)
+def test_names_that_a_database_keeps_apart_are_no_collision(
+    plugin_folder: PluginFolder, first: str, second: str
+):
+    """By schema, table or kind; and a type of the same values is shared."""
+    plugin_folder.add_table("alpha", columns=first)
+    plugin_folder.add_table("beta", columns=second)
+    assert ["alpha", "beta"] == names(create_app({**ALONE, "PLUGINS": "alpha,beta"}))
+
+
+def test_the_indexes_of_a_table_of_two_plugins_are_not_told(plugin_folder: PluginFolder):
+    """The table is."""
+    for name in ("alpha", "beta"):
+        columns = indexed("title", "Index('by_title', 'title')")
+        plugin_folder.add_table(name, table="notes", columns=columns)
+    (problem,) = problems(PLUGINS="alpha,beta")
+    assert problem.summary.startswith("table notes belongs to plugin alpha")
+
+
 def test_the_table_of_a_plugins_version_belongs_to_it(plugin_folder: PluginFolder):
     """Alembic makes it, and keeps there how far the plugin's revisions have run."""
     plugin_folder.add_table("alpha")

@@ -97,7 +97,8 @@ def _same_names(names: Sequence[UniqueName], manager: pluggy.PluginManager) -> I
         earlier = owners.setdefault(name.identity, [])
         if name.owner is not None:
             for other in earlier:
-                yield _same_name(name, name.owner, other, manager)
+                if not name.may_stand_beside(other):
+                    yield _same_name(name, name.owner, other, manager)
         earlier.append(name)
 
 
@@ -108,7 +109,11 @@ def _same_name(
     places = {"later_place": _locate(name, manager), "earlier_place": _locate(other, manager)}
     if later is earlier:
         summary = f"it has two: {name}"
-        if name.name != other.name:
+        if name.values:
+            summary += f", with {_listed(name)}, and with {_listed(other)}"
+        elif name.kind.label != other.kind.label:
+            summary += f", and {other}"
+        elif name.name != other.name:
             summary += f", and {other.name}, {_why_same(name, other)}"
         return Collision(code, later, later, summary, change="Rename one of the two", **places)
     return Collision(
@@ -124,9 +129,19 @@ def _same_name(
 
 def _claim(name: UniqueName, other: UniqueName, owner: Plugin | None) -> str:
     """Return what is wrong with a name that another owner has."""
+    if name.values:
+        return (
+            f"{name} has the values {_listed(name)}, and that of {titled(owner)} {_listed(other)}"
+        )
+    if name.kind.label != other.kind.label:
+        return f"{name} has the name of {other} of {titled(owner)}"
     if name.name != other.name:
         return f"{name} is {other} of {titled(owner)}, {_why_same(name, other)}"
     return f"{name} belongs to {titled(owner)} {'too' if owner else 'already'}"
+
+
+def _listed(name: UniqueName) -> str:
+    return ", ".join(name.values)
 
 
 def _why_same(name: UniqueName, other: UniqueName) -> str:

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pluggy
+from sqlalchemy import (
+    CheckConstraint,
+    Enum,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+    TypeDecorator,
+)
+from sqlalchemy.schema import ColumnCollectionConstraint, conv
 
 from pegboard.plugins.contributions import Plugin
 from pegboard.problems import Code
@@ -45,6 +54,8 @@ class NameKind:
     """The hook that returns what has the name; empty where metadata has it."""
     change: str = "Rename it in {name}"
     """What to do in one of the two plugins."""
+    space: str = ""
+    """What kinds have in common whose names must differ; empty where it is one kind alone."""
 
 
 PLUGIN = NameKind("plugin name", Code.COLLISION_PLUGIN_NAME)
@@ -53,8 +64,19 @@ COMMAND = NameKind("command", Code.COLLISION_COMMAND, "pegboard_commands")
 HEALTH_CHECK = NameKind("health check", Code.COLLISION_HEALTH_CHECK, "pegboard_health_checks")
 SETTING = NameKind("setting", Code.COLLISION_SETTING, "pegboard_settings")
 SETTINGS = NameKind("class of settings", Code.COLLISION_SETTING, "pegboard_settings")
-TABLE = NameKind("table", Code.COLLISION_TABLE, "pegboard_models")
-VERSION_TABLE = NameKind("table", Code.COLLISION_TABLE, "pegboard_migrations")
+_RELATION = "relation"
+"""What a database calls all that has a name in one schema; PostgreSQL makes indexes of keys."""
+
+TABLE = NameKind("table", Code.COLLISION_TABLE, "pegboard_models", space=_RELATION)
+VERSION_TABLE = NameKind("table", Code.COLLISION_TABLE, "pegboard_migrations", space=_RELATION)
+INDEX = NameKind("index", Code.COLLISION_TABLE, "pegboard_models", space=_RELATION)
+KEY = NameKind("constraint", Code.COLLISION_TABLE, "pegboard_models", space=_RELATION)
+ENUMERATION = NameKind(
+    "enumerated type",
+    Code.COLLISION_TABLE,
+    "pegboard_models",
+    change="Give the Enum another name= in {name}",
+)
 REVISIONS = NameKind(
     "folder of revisions",
     Code.COLLISION_MIGRATIONS,
@@ -77,11 +99,21 @@ class UniqueName:
     """What in the class has it."""
     canonical: str = ""
     """What all spellings of the name share, if it has more than one."""
+    within: str = ""
+    """What it belongs to, if that has a name which only one can have: it alone is told."""
+    values: tuple[str, ...] = ()
+    """Those of an enumerated type, which may be shared by columns of the same values."""
 
     @property
     def identity(self) -> tuple[str, str]:
         """What two of one name share."""
-        return self.kind.label, self.canonical or self.name
+        return self.kind.space or self.kind.label, self.canonical or self.name
+
+    def may_stand_beside(self, other: "UniqueName") -> bool:
+        """Return whether another of this name is no problem, or a part of one that is told."""
+        if self.values and {*self.values} == {*other.values}:
+            return True
+        return bool(self.within) and self.within == other.within
 
     def __str__(self) -> str:
         return f"{self.kind.label} {self.name}"
@@ -120,10 +152,68 @@ def names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
     if plugin.migrations is not None:
         yield UniqueName(REVISIONS, str(plugin.migrations.resolve()), plugin)
         yield UniqueName(VERSION_TABLE, f"alembic_version_{plugin.name}", plugin)
-    for name, table in plugin.metadata.tables.items() if plugin.metadata is not None else ():
-        # SQLite does not tell `Items` from `items`.
-        canonical = name.lower().removeprefix(default_schema)
-        yield UniqueName(TABLE, name, plugin, table, canonical=canonical)
+    for table in plugin.metadata.tables.values() if plugin.metadata is not None else ():
+        yield from _names_of_table(plugin, table, default_schema)
+
+
+def _names_of_table(plugin: Plugin, table: Table, default_schema: str) -> Iterator[UniqueName]:
+    """Yield the names of a table, its indexes and keys, and the types of its columns."""
+    # SQLite does not tell `Items` from `items`.
+    canonical = table.key.lower().removeprefix(default_schema)
+    yield UniqueName(TABLE, table.key, plugin, table, canonical=canonical)
+    bind = table.metadata.info.get("bind_key")
+    database = f"{bind}:" if bind else ""
+    for part in _parts_of(table):
+        name = _qualified(table.schema, str(part.name))
+        # What the naming convention has named may be declared in its column.
+        column = next((one.key for one in part.columns), "") if isinstance(part.name, conv) else ""
+        yield UniqueName(
+            INDEX if isinstance(part, Index) else KEY,
+            name,
+            plugin,
+            table,
+            column or "__table_args__",
+            canonical=database + name.lower().removeprefix(default_schema),
+            within=canonical,
+        )
+    for one in table.columns:
+        enum = _enum_of(one.type)
+        if enum is not None and enum.name:
+            name = _qualified(enum.schema, enum.name)
+            canonical = database + name.removeprefix(default_schema)
+            values = tuple(enum.enums)
+            yield UniqueName(
+                ENUMERATION, name, plugin, table, one.key, canonical=canonical, values=values
+            )
+
+
+def _parts_of(table: Table) -> list[Index | ColumnCollectionConstraint]:
+    """Return what has a name beside those of tables: indexes, and keys, which PostgreSQL indexes.
+
+    The names of checks and of foreign keys are those of one table.
+    """
+    found: list[Index | ColumnCollectionConstraint] = [*table.indexes]
+    for one in table.constraints:
+        is_of_table = isinstance(one, CheckConstraint | ForeignKeyConstraint)
+        if isinstance(one, ColumnCollectionConstraint) and not is_of_table:
+            found.append(one)
+    return sorted(
+        (one for one in found if isinstance(one.name, str)), key=lambda one: str(one.name)
+    )
+
+
+def _enum_of(kind: Any) -> Enum | None:
+    """Return the enumerated type that PostgreSQL makes for a column, or for a list in it."""
+    while not isinstance(kind := kind._variant_mapping.get("postgresql", kind), Enum):  # noqa: SLF001 - without the dialect, which takes long to import, there is no other way
+        inner = kind.impl_instance if isinstance(kind, TypeDecorator) else None
+        kind = getattr(kind, "item_type", inner)
+        if kind is None:
+            return None
+    return kind if kind.native_enum and getattr(kind, "create_type", True) else None
+
+
+def _qualified(schema: str | None, name: str) -> str:
+    return f"{schema}.{name}" if schema else name
 
 
 def provider_names(

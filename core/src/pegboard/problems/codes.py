@@ -598,7 +598,11 @@ class Code(ProblemCode):
     )
     COLLISION_TABLE = (
         "PB_COLLISION_TABLE",
-        "Two plugins have a table of the same name.",
+        (
+            "Two plugins have a table, an index or a key of the same name in one schema, or an "
+            "enumerated type of one name with different values; or one plugin has two such. Where "
+            "PostgreSQL alone refuses it, SQLite is no exception, so that plugins work on both."
+        ),
         (
             "table products belongs to plugin shop (example-shop 1.0) too"
             ", at example_stock/plugin.py:10 and example_shop/plugin.py:10"
