@@ -20,6 +20,7 @@ from pegboard.deprecation import (
     moved_names,
     renamed_argument,
 )
+from pegboard.problems import Code
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.services import run_pegboard
@@ -164,6 +165,108 @@ def test_a_setting_by_its_new_name_warns_of_nothing(
     """Warnings are errors in these tests."""
     plugin_folder.add("shop", settings(formerly="page_length"))
     assert 7 == make_app(plugins=["shop"], SHOP_PAGE_SIZE=7).extensions["found"].page_size
+
+
+SETTING = "{name}: int = pegboard.setting(1, doc='A number.', formerly=({former}))"
+
+
+def declaring(*lines: str) -> str:
+    """Return the code of a plugin with these settings."""
+    body = "".join(f"    {line}\n" for line in lines)
+    return (
+        f"class Mine(pegboard.Settings):\n{body}\n"
+        "@pegboard.hookimpl\ndef pegboard_settings(): return Mine\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "name,former,summary,hint",
+    [
+        ("rate", "'Rate', '2.0'", "has its own name as the former one", "Write the former name"),
+        ("rate", "'per-cent', '2.0'", "was formerly PAY_PER-CENT, which no setting", "Write the"),
+        (
+            "rate",
+            "'tax', 'soon'",
+            "has a former name that goes in 'soon', which is no",
+            "Write the",
+        ),
+        (
+            "rate",
+            "'tax', '0.0.1'",
+            "has a former name that goes in 0.0.1, and this is 1.0",
+            "Remove",
+        ),
+        ("rate", "'tax', '1.0'", "has a former name that goes in 1.0, and this is 1.0", "Remove"),
+    ],
+)
+def test_a_former_name_that_is_none_or_goes_too_early_stops_the_start(
+    plugin_folder: PluginFolder, make_app: MakeApp, name: str, former: str, summary: str, hint: str
+) -> None:
+    """The setting is named, with its line."""
+    plugin_folder.add("pay", declaring(SETTING.format(name=name, former=former)))
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=["pay"])
+    (problem,) = caught.value.problems
+    assert (Code.SETTINGS_CLASS_INVALID, "pay") == (problem.code, problem.plugin)
+    assert problem.summary.startswith(f"its setting rate of Mine {summary}")
+    assert problem.summary.endswith(", at example_pay/plugin.py:3")
+    assert problem.hint.startswith(hint)
+
+
+def test_a_former_name_that_is_given_in_another_form_is_refused(
+    plugin_folder: PluginFolder, make_app: MakeApp
+) -> None:
+    """Where it is declared."""
+    plugin_folder.add("pay", declaring(SETTING.format(name="rate", former="'tax'")))
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=["pay"])
+    assert "setting is given formerly='tax': write the former name and the version" in str(
+        caught.value
+    )
+    assert ", at example_pay/plugin.py:3" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "first,second,summary",
+    [
+        (
+            SETTING.format(name="one", former="'two', '2.0'"),
+            "two: int = pegboard.setting(1, doc='A number.')",
+            "it has two: setting PAY_TWO, and former setting PAY_TWO",
+        ),
+        (
+            SETTING.format(name="one", former="'old', '2.0'"),
+            SETTING.format(name="two", former="'old', '2.0'"),
+            "it has two: former setting PAY_OLD",
+        ),
+    ],
+)
+def test_a_former_name_is_of_one_setting_of_a_plugin(
+    plugin_folder: PluginFolder, make_app: MakeApp, first: str, second: str, summary: str
+) -> None:
+    """A value by that name would set both."""
+    plugin_folder.add("pay", declaring(first, second))
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=["pay"])
+    (problem,) = caught.value.problems
+    assert (Code.COLLISION_SETTING, "pay") == (problem.code, problem.plugin)
+    assert f"{summary}, at example_pay/plugin.py:4 and example_pay/plugin.py:3" == problem.summary
+    assert "Correct formerly=, or rename the setting." == problem.hint
+
+
+def test_a_former_name_is_of_one_plugin(plugin_folder: PluginFolder, make_app: MakeApp) -> None:
+    """The same variable would set those of both."""
+    plugin_folder.add("pay", declaring(SETTING.format(name="r", former="'tax_rate', '2.0'")))
+    plugin_folder.add("pay_tax", declaring(SETTING.format(name="rate", former="'old', '2.0'")))
+    with pytest.raises(pegboard.StartupError) as caught:
+        make_app(plugins=["pay", "pay_tax"])
+    (problem,) = caught.value.problems
+    assert (Code.COLLISION_SETTING, "pay_tax") == (problem.code, problem.plugin)
+    assert problem.summary == (
+        "setting PAY_TAX_RATE has the name of former setting PAY_TAX_RATE of plugin pay "
+        "(example-pay 1.0), at example_pay_tax/plugin.py:3 and example_pay/plugin.py:3"
+    )
+    assert problem.hint.startswith("Rename the setting, or correct formerly=, in one of the two, ")
 
 
 def test_a_renamed_argument_is_taken_by_both_names() -> None:

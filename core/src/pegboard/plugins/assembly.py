@@ -21,7 +21,7 @@ from pegboard.plugins.registration import add_hookspecs, register
 from pegboard.plugins.registry import Registry
 from pegboard.plugins.requirements import check_requirements, find_skippable, in_order
 from pegboard.plugins.services import check_services
-from pegboard.plugins.settings_classes import find_wrong_types
+from pegboard.plugins.settings_classes import find_wrong_formers, find_wrong_types
 from pegboard.problems import PluginError, Problem, StartupError
 from pegboard.settings import (
     Configuration,
@@ -222,6 +222,7 @@ def _resolve_settings(
         )
         values += found
         problems += find_wrong_types(plugin, plugin.settings)
+        problems += find_wrong_formers(plugin, plugin.settings)
         problems += map(plugin.adopt, wrong)
         if settings is not None:
             resolved[plugin.settings] = settings

@@ -15,6 +15,7 @@ from pegboard.plugins.places import locate_part, locate_route, refused_blueprint
 from pegboard.plugins.routes import Routes, rules_of
 from pegboard.plugins.unique_names import (
     BLUEPRINT,
+    FORMER_SETTING,
     UniqueName,
     names_of,
     names_of_core,
@@ -106,6 +107,8 @@ def _same_name(
     name: UniqueName, later: Plugin, other: UniqueName, manager: pluggy.PluginManager
 ) -> Collision:
     code, earlier = name.kind.code, other.owner
+    # A former name has a cure of its own.
+    kind = other.kind if other.kind is FORMER_SETTING else name.kind
     places = {"later_place": _locate(name, manager), "earlier_place": _locate(other, manager)}
     if later is earlier:
         summary = f"it has two: {name}"
@@ -115,14 +118,14 @@ def _same_name(
             summary += f", and {other}"
         elif name.name != other.name:
             summary += f", and {other.name}, {_why_same(name, other)}"
-        return Collision(code, later, later, summary, change="Rename one of the two", **places)
+        return Collision(code, later, later, summary, change=kind.change_own, **places)
     return Collision(
         code,
         later,
         earlier,
         later_summary=_claim(name, other, earlier),
         earlier_summary=_claim(other, name, later),
-        change=name.kind.change,
+        change=kind.change,
         **places,
     )
 

@@ -17,7 +17,7 @@ from sqlalchemy.schema import ColumnCollectionConstraint, conv
 
 from pegboard.plugins.contributions import Plugin
 from pegboard.problems import Code
-from pegboard.settings import CoreSettings, declarations_of
+from pegboard.settings import CoreSettings, Settings, declarations_of
 
 CORE_BLUEPRINTS = ("docs", "health", "openapi", "start_page")
 CORE_COMMANDS = (
@@ -54,6 +54,8 @@ class NameKind:
     """The hook that returns what has the name; empty where metadata has it."""
     change: str = "Rename it in {name}"
     """What to do in one of the two plugins."""
+    change_own: str = "Rename one of the two"
+    """What to do where one plugin has both."""
     space: str = ""
     """What kinds have in common whose names must differ; empty where it is one kind alone."""
 
@@ -63,6 +65,14 @@ BLUEPRINT = NameKind("blueprint", Code.COLLISION_BLUEPRINT, "pegboard_blueprints
 COMMAND = NameKind("command", Code.COLLISION_COMMAND, "pegboard_commands")
 HEALTH_CHECK = NameKind("health check", Code.COLLISION_HEALTH_CHECK, "pegboard_health_checks")
 SETTING = NameKind("setting", Code.COLLISION_SETTING, "pegboard_settings")
+FORMER_SETTING = NameKind(
+    "former setting",
+    Code.COLLISION_SETTING,
+    "pegboard_settings",
+    change="Rename the setting, or correct formerly=, in {name}",
+    change_own="Correct formerly=, or rename the setting",
+    space=SETTING.label,
+)
 SETTINGS = NameKind("class of settings", Code.COLLISION_SETTING, "pegboard_settings")
 _RELATION = "relation"
 """What a database calls all that has a name in one schema; PostgreSQL makes indexes of keys."""
@@ -127,8 +137,7 @@ def names_of_core() -> Iterator[UniqueName]:
         yield UniqueName(COMMAND, name, None)
     for name in RESERVED_NAMES:
         yield UniqueName(PLUGIN, name, None)
-    for declaration in declarations_of(CoreSettings, None):
-        yield UniqueName(SETTING, declaration.key, None)
+    yield from _names_of_settings(CoreSettings, None)
 
 
 def names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
@@ -141,8 +150,7 @@ def names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
     if settings is not None:
         name = f"{settings.__module__}.{settings.__qualname__}"
         yield UniqueName(SETTINGS, name, plugin, settings)
-    for one in declarations_of(settings, plugin.name) if settings else ():
-        yield UniqueName(SETTING, one.key, plugin, settings, one.field)
+        yield from _names_of_settings(settings, plugin)
     for blueprint in plugin.blueprints:
         yield UniqueName(BLUEPRINT, blueprint.name, plugin)
     for command in plugin.commands:
@@ -154,6 +162,15 @@ def names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
         yield UniqueName(VERSION_TABLE, f"alembic_version_{plugin.name}", plugin)
     for table in plugin.metadata.tables.values() if plugin.metadata is not None else ():
         yield from _names_of_table(plugin, table, default_schema)
+
+
+def _names_of_settings(settings: type[Settings], owner: Plugin | None) -> Iterator[UniqueName]:
+    """Yield the names by which the settings of a class are set."""
+    for one in declarations_of(settings, owner.name if owner else None):
+        yield UniqueName(SETTING, one.key, owner, settings, one.field)
+        # A setting that is its own former one is told where settings are checked.
+        if one.former is not None and one.former.key != one.key:
+            yield UniqueName(FORMER_SETTING, one.former.key, owner, settings, one.field)
 
 
 def _names_of_table(plugin: Plugin, table: Table, default_schema: str) -> Iterator[UniqueName]:

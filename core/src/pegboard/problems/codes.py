@@ -65,7 +65,8 @@ class Code(ProblemCode):
         "PB_SETTINGS_CLASS_INVALID",
         (
             "The class in which a plugin declares its settings has a field without a type, of a "
-            "type that no setting can have, or with an annotation that cannot be evaluated."
+            "type that no setting can have, with an annotation that cannot be evaluated, or with "
+            "a former name that is its own, is no name, or goes in a version that is not to come."
         ),
         (
             "its settings cannot be read: NameError: name 'Missing' is not defined"
@@ -540,7 +541,10 @@ class Code(ProblemCode):
     )
     COLLISION_SETTING = (
         "PB_COLLISION_SETTING",
-        "Two plugins, or a plugin and the core, or one plugin twice, have a setting of one name.",
+        (
+            "Two plugins, or a plugin and the core, or one plugin twice, have a setting of one "
+            "name; a former name counts too."
+        ),
         ("setting LOG_LEVEL belongs to the core already, at example_log/plugin.py:3"),
         "Rename it in one of the two, or disable one of the two plugins.",
     )

@@ -2,7 +2,14 @@
 
 from pegboard.settings.convert import is_readable
 from pegboard.settings.core import CoreSettings
-from pegboard.settings.declare import Settings, declarations_of, get_settings, prefix_of, setting
+from pegboard.settings.declare import (
+    Declaration,
+    Settings,
+    declarations_of,
+    get_settings,
+    prefix_of,
+    setting,
+)
 from pegboard.settings.profiles import (
     Config,
     Configuration,
@@ -19,6 +26,7 @@ __all__ = [
     "Config",
     "Configuration",
     "CoreSettings",
+    "Declaration",
     "DevelopmentConfig",
     "ProductionConfig",
     "Settings",

@@ -32,8 +32,17 @@ def setting(
     marshmallow validators, which raise `ValidationError`. The value of a secret is never printed,
     and may be read from the file that the environment variable `<VARIABLE>_FILE` names. `formerly`
     is the former name of the field, and the version in which that goes: a value by the former name
-    still counts, and warns.
+    still counts, and warns. Raises `TypeError` for a `formerly` that is not these two texts.
     """
+    given: Any = formerly
+    if given is not None and not (
+        isinstance(given, tuple) and [str, str] == [type(one) for one in given]
+    ):
+        message = (
+            f"setting is given formerly={given!r}: write the former name and the version in which "
+            'it goes, as in ("page_length", "2.0")'
+        )
+        raise TypeError(message)
     validators = (validate,) if callable(validate) else tuple(validate)
     metadata = {"doc": doc, "validate": validators, "secret": secret, "formerly": formerly}
     if isinstance(default, dict):
