@@ -992,6 +992,55 @@ def pegboard_settings():
 """
 
 
+SECRET = """
+class Mine(pegboard.Settings):
+    key_file: str = pegboard.setting("", doc="A path.")
+    {}: str = pegboard.setting("", doc="A key.", secret=True{})
+
+@pegboard.hookimpl
+def pegboard_settings():
+    return Mine
+"""
+
+
+@pytest.mark.parametrize(
+    "name,options", [("key", ""), ("token", ', formerly=("key", "2.0")'), ("KEY", "")]
+)
+def test_the_variable_of_a_secrets_file_sets_no_other_setting(
+    plugin_folder: PluginFolder, name: str, options: str
+):
+    """Also that of the secret's former name."""
+    plugin_folder.add("pay", SECRET.format(name, options))
+    (problem,) = problems(PLUGINS="pay")
+    assert (Code.COLLISION_SETTING, "pay") == (problem.code, problem.plugin)
+    assert problem.summary == (
+        "it has two: variable of a secret's file PEGBOARD_PAY_KEY_FILE, and setting PAY_KEY_FILE, "
+        "at example_pay/plugin.py:5 and example_pay/plugin.py:4"
+    )
+    assert "Rename one of the two settings." == problem.hint
+
+
+def test_the_variable_of_a_secrets_file_sets_no_setting_of_another_plugin(
+    plugin_folder: PluginFolder,
+):
+    """Each has a setting whose name goes on where that of the plugin ends."""
+    plugin_folder.add("pay", SECRET.replace("key_file", "path").format("tax", ""))
+    plugin_folder.add("pay_tax", SETTING.format(name="file"))
+    (problem,) = problems(PLUGINS="pay,pay_tax")
+    assert problem.summary == (
+        "setting PAY_TAX_FILE has the name of variable of a secret's file PEGBOARD_PAY_TAX_FILE of "
+        "plugin pay (example-pay 1.0), at example_pay_tax/plugin.py:4 and example_pay/plugin.py:5"
+    )
+    assert problem.hint.startswith("Rename the setting in one of the two, pay_tax or pay, or ")
+
+
+def test_a_secret_without_a_file_of_its_own_may_be_named_as_one(plugin_folder: PluginFolder):
+    """What is no secret reads no file; and SECRET_KEY_FILE of the core has no prefix."""
+    plugin_folder.add("pay", SECRET.replace(", secret=True", "").format("key", ""))
+    plugin_folder.add("secret", SETTING.format(name="key_file"))
+    assert ["pay", "secret"] == names(create_app({**ALONE, "PLUGINS": "pay,secret"}))
+
+
 def test_a_name_may_go_on_where_anothers_ends(plugin_folder: PluginFolder):
     """RATE_LIMIT_X is rate_limit's, also where a plugin rate is active; each key has one owner."""
     plugin_folder.add("rate", SETTING.format(name="top"))

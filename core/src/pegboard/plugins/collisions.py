@@ -16,6 +16,7 @@ from pegboard.plugins.routes import Routes, rules_of
 from pegboard.plugins.unique_names import (
     BLUEPRINT,
     FORMER_SETTING,
+    SECRET_FILE,
     UniqueName,
     names_of,
     names_of_core,
@@ -107,8 +108,8 @@ def _same_name(
     name: UniqueName, later: Plugin, other: UniqueName, manager: pluggy.PluginManager
 ) -> Collision:
     code, earlier = name.kind.code, other.owner
-    # A former name has a cure of its own.
-    kind = other.kind if other.kind is FORMER_SETTING else name.kind
+    # These have cures of their own.
+    kind = other.kind if other.kind in (FORMER_SETTING, SECRET_FILE) else name.kind
     places = {"later_place": _locate(name, manager), "earlier_place": _locate(other, manager)}
     if later is earlier:
         summary = f"it has two: {name}"

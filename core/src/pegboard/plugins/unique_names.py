@@ -73,6 +73,14 @@ FORMER_SETTING = NameKind(
     change_own="Correct formerly=, or rename the setting",
     space=SETTING.label,
 )
+SECRET_FILE = NameKind(
+    "variable of a secret's file",
+    Code.COLLISION_SETTING,
+    "pegboard_settings",
+    change="Rename the setting in {name}",
+    change_own="Rename one of the two settings",
+    space=SETTING.label,
+)
 SETTINGS = NameKind("class of settings", Code.COLLISION_SETTING, "pegboard_settings")
 _RELATION = "relation"
 """What a database calls all that has a name in one schema; PostgreSQL makes indexes of keys."""
@@ -171,6 +179,18 @@ def _names_of_settings(settings: type[Settings], owner: Plugin | None) -> Iterat
         # A setting that is its own former one is told where settings are checked.
         if one.former is not None and one.former.key != one.key:
             yield UniqueName(FORMER_SETTING, one.former.key, owner, settings, one.field)
+        for named in (one, one.former):
+            # No key has the variable of a file whose name has no prefix.
+            if named is not None and named.secret and named.variable != named.key:
+                yield UniqueName(
+                    SECRET_FILE,
+                    f"{named.variable}_FILE",
+                    owner,
+                    settings,
+                    one.field,
+                    canonical=f"{named.key}_FILE",
+                    within=named.key,
+                )
 
 
 def _names_of_table(plugin: Plugin, table: Table, default_schema: str) -> Iterator[UniqueName]:

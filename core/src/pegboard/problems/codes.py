@@ -543,7 +543,7 @@ class Code(ProblemCode):
         "PB_COLLISION_SETTING",
         (
             "Two plugins, or a plugin and the core, or one plugin twice, have a setting of one "
-            "name; a former name counts too."
+            "name; a former name counts too, and so does the variable of a secret's file."
         ),
         ("setting LOG_LEVEL belongs to the core already, at example_log/plugin.py:3"),
         "Rename it in one of the two, or disable one of the two plugins.",
