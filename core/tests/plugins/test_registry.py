@@ -965,11 +965,37 @@ def test_two_parts_of_one_plugin_with_one_name_are_reported(
 ):
     """One would hide the others; each name is reported once."""
     plugin_folder.add(
-        "mist", f"import click\n@pegboard.hookimpl\ndef pegboard_{hook}(): return [{part}] * 3"
+        "mist",
+        f"import click\n@pegboard.hookimpl\ndef pegboard_{hook}(): return [{part} for _ in '123']",
     )
     (problem,) = problems(PLUGINS="mist")
     assert (code, "mist") == (problem.code, problem.plugin)
     assert problem.hint == "Rename one of the two."
+
+
+@pytest.mark.parametrize(
+    "hook,part,what",
+    [
+        ("health_checks()", "pegboard.HealthCheck('one', print)", "health check mist.one"),
+        ("commands()", "click.Command('one')", "command one"),
+        ("blueprints()", "pegboard.Blueprint('one', __name__)", "blueprint one"),
+        (
+            "stages(app)",
+            "type('One', (), {'name': 'one', 'order': 900, 'bind': lambda self, route: None})()",
+            "its stage one",
+        ),
+    ],
+)
+def test_a_part_that_is_returned_twice_is_reported_as_one(
+    plugin_folder: PluginFolder, hook: str, part: str, what: str
+):
+    """There is nothing to rename."""
+    plugin_folder.add(
+        "mist", f"import click\n@pegboard.hookimpl\ndef pegboard_{hook}: return [{part}] * 3"
+    )
+    (problem,) = problems(PLUGINS="mist")
+    assert f"it returns {what} twice, at example_mist/plugin.py:3" == problem.summary
+    assert "Return it once." == problem.hint
 
 
 def test_two_settings_of_one_plugin_with_one_name_are_reported(plugin_folder: PluginFolder):

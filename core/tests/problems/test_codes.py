@@ -286,7 +286,9 @@ def two(): ...
         "import click\n" + hook("pegboard_commands", "return [click.Command('serve')]")
     ),
     Code.COLLISION_HEALTH_CHECK: shop(
-        hook("pegboard_health_checks", "return [pegboard.HealthCheck('vault', print)] * 2")
+        hook(
+            "pegboard_health_checks", "return [pegboard.HealthCheck('vault', print) for _ in '12']"
+        )
     ),
     Code.COLLISION_TABLE: both(MODELS),
     Code.COLLISION_MIGRATIONS: both(

@@ -67,7 +67,7 @@ def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[tuple[Stage, 
                 stages.append((stage, plugin))
     failed = {problem.plugin or "" for problem in problems}
     if problems := [*problems, *settle(collisions, assembled.skippable, failed)]:
-        raise PluginError(*problems)
+        raise PluginError(*dict.fromkeys(problems))  # a stage may be returned three times
     return stages
 
 
@@ -100,7 +100,11 @@ def _collision(
     assembled: Registry, stage: Stage, plugin: Plugin, other: Stage, owner: Plugin | None
 ) -> Collision | None:
     """Return the collision of a plugin's stage with another, of the core or a plugin."""
-    if other.order == stage.order:
+    earlier_summary: str | None = None
+    if other is stage and owner is plugin:
+        later_summary = f"it returns its stage {stage.name} twice"
+        change = "Return it once"
+    elif other.order == stage.order:
         later_summary = f"its stage {stage.name} has the place {stage.order} of {other.name}"
         earlier_summary = f"its stage {other.name} has the place {stage.order} of {stage.name}"
         change = "Give its `order` another number in {name}"

@@ -111,6 +111,9 @@ def _same_name(
     # These have cures of their own.
     kind = other.kind if other.kind in (FORMER_SETTING, SECRET_FILE) else name.kind
     places = {"later_place": _locate(name, manager), "earlier_place": _locate(other, manager)}
+    if later is earlier and name.returned is not None and name.returned is other.returned:
+        summary = f"it returns {name} twice"
+        return Collision(code, later, later, summary, change="Return it once", **places)
     if later is earlier:
         summary = f"it has two: {name}"
         if name.values:

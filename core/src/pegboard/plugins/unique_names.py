@@ -115,6 +115,8 @@ class UniqueName:
     """The function, class or table that has it, if there is one."""
     member: str = ""
     """What in the class has it."""
+    returned: object = None
+    """What the hook returned that has it, if there is one."""
     canonical: str = ""
     """What all spellings of the name share, if it has more than one."""
     within: str = ""
@@ -160,11 +162,12 @@ def names_of(plugin: Plugin, default_schema: str) -> Iterator[UniqueName]:
         yield UniqueName(SETTINGS, name, plugin, settings)
         yield from _names_of_settings(settings, plugin)
     for blueprint in plugin.blueprints:
-        yield UniqueName(BLUEPRINT, blueprint.name, plugin)
+        yield UniqueName(BLUEPRINT, blueprint.name, plugin, returned=blueprint)
     for command in plugin.commands:
-        yield UniqueName(COMMAND, command.name or "", plugin, command.callback)
+        yield UniqueName(COMMAND, command.name or "", plugin, command.callback, returned=command)
     for check in plugin.health_checks:
-        yield UniqueName(HEALTH_CHECK, f"{plugin.name}.{check.name}", plugin, check.check)
+        name = f"{plugin.name}.{check.name}"
+        yield UniqueName(HEALTH_CHECK, name, plugin, check.check, returned=check)
     if plugin.migrations is not None:
         yield UniqueName(REVISIONS, str(plugin.migrations.resolve()), plugin)
         yield UniqueName(VERSION_TABLE, f"alembic_version_{plugin.name}", plugin)
