@@ -466,6 +466,15 @@ MISTAKES = {
         "Fix example_shop/plugin.py:2…",
         hook("pegboard_setup()", mark="pegboard.hookimpl(before=3)"),
     ),
+    "one plugin in before and in after": Mistake(
+        Code.PLUGIN_IMPORT_FAILED,
+        (
+            "it cannot be imported: TypeError: hookimpl is given 'stock' in before= and in after=: "
+            "write each plugin in one of the two, at example_shop/plugin.py:2"
+        ),
+        "Fix example_shop/plugin.py:2…",
+        hook("pegboard_setup(app)", mark="pegboard.hookimpl(before='stock', after=['x', 'stock'])"),
+    ),
     "a text in tryfirst": Mistake(
         Code.PLUGIN_IMPORT_FAILED,
         "it cannot be imported: TypeError: hookimpl is given tryfirst='yes': write True or False, "

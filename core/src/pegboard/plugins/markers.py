@@ -190,6 +190,12 @@ class HookimplMarker:
 def _marking(options: dict[str, Any], **more: Any) -> Callable[[Any], Any]:
     """Return what marks a function with options of pluggy, and with those that are the core's."""
     more |= {key: _names(key, options.pop(key, ())) for key in ("before", "after")}
+    if both := [name for name in more["before"] if name in more["after"]]:
+        message = (
+            f"hookimpl is given {both[0]!r} in before= and in after=: write each plugin in one of "
+            "the two"
+        )
+        raise TypeError(message)
     if not isinstance(options.get("specname"), str | None):
         message = (
             f"hookimpl is given specname={options['specname']!r}: write the name of a hook, as a "
