@@ -752,6 +752,77 @@ def test_the_types_of_a_removed_plugin_are_gone(
         assert [] == connection.scalars(types).all()
 
 
+def test_a_type_that_another_plugin_uses_stays_when_one_is_removed(
+    make_app: MakeApp, postgres_url: str, make_plugin: MakePlugin
+) -> None:
+    """Also where it is dropped without a downgrade; it goes with the last of them."""
+    pays, shirts = make_plugin("pays"), make_plugin("shirts")
+    for plugin in (pays, shirts):
+        plugin.model(plugin.name, color=mapped_column(sa.Enum("red", "blue", name="color")))
+    app = make_app(plugins=[pays, shirts], upgrade=False, DATABASE_URL=postgres_url)
+    write_revisions(app)
+    shirts.write(2, "pass", "raise NotImplementedError")
+    upgrade(app)
+    execute(postgres_url, "INSERT INTO pays (color) VALUES ('red')")
+
+    remove_history(app, "shirts")
+
+    assert {"pays"} == tables(app)
+    assert ["pays"] == [*versions(app)]
+    with app.app_context(), db.engine.connect() as connection:
+        assert "red" == connection.scalar(sa.text("SELECT color FROM pays"))
+    remove_history(app, "pays")
+    with app.app_context(), db.engine.connect() as connection:
+        types = sa.text("SELECT typname FROM pg_type WHERE typtype = 'e'")
+        assert [] == connection.scalars(types).all()
+
+
+def test_a_plugin_whose_table_a_view_of_a_stranger_reads_is_not_removed(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """It is refused before anything is undone; a view that the revisions make goes with them."""
+    notes.create(1, "notes")
+    notes.create(2, "others")
+    notes.write(
+        3, "op.execute('CREATE VIEW ours AS SELECT id FROM notes')", "op.execute('DROP VIEW ours')"
+    )
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+    upgrade(app)
+    execute(postgres_url, "CREATE VIEW theirs AS SELECT id FROM notes")
+
+    with pytest.raises(MigrationError) as refused:
+        remove_history(app, "notes")
+
+    assert "notes: view theirs depends on its table notes; drop that first" in refused.value.message
+    assert {"notes", "others"} == tables(app)
+    assert {"notes": ["notes_0003"]} == versions(app)
+    execute(postgres_url, "DROP VIEW theirs")
+    remove_history(app, "notes")
+    assert set() == tables(app)
+
+
+def test_it_is_not_advised_to_drop_what_another_has(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """PostgreSQL would have CASCADE, which drops what depends on the table, too."""
+    notes.create(1, "notes")
+    notes.write(2, "op.drop_table('notes')  # and not theirs")
+    app = make_app(plugins=[notes], upgrade=False, DATABASE_URL=postgres_url)
+    upgrade(app, revision="notes_0001")
+    execute(postgres_url, "CREATE VIEW theirs AS SELECT id FROM notes")
+    report = Report()
+
+    with pytest.raises(MigrationError) as failed:
+        upgrade(app)
+    with pytest.raises(MigrationError) as refused:
+        remove_history(app, "notes", report=report)
+
+    told = [failed.value.message, *report, refused.value.message]
+    assert ["view theirs depends on table notes" in one for one in told] == [True] * 3
+    assert "CASCADE" not in "".join(told)
+    assert "hint: Drop or change what is in the way, and repeat the command." in told[-1]
+
+
 def test_a_plugin_that_cannot_go_back_can_be_removed(assemble: Assemble, notes: Plugin) -> None:
     """When its revisions cannot be downgraded, its tables are dropped without a downgrade."""
     notes.create(1, "notes")
