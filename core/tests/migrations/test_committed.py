@@ -1,5 +1,6 @@
 """Tests of what is said of a failed revision that has committed a part of its work."""
 
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -83,6 +84,79 @@ def test_a_revision_of_which_nothing_stays_is_said_to_be_rolled_back(
     assert "failed and was rolled back" in _failure(app)
     with app.app_context():
         assert not sa.inspect(db.engine).has_table("early")
+
+
+ENDS = {
+    "a commit": ("op.get_bind().commit()", "commits"),
+    "a commit of the transaction": ("op.get_bind().get_transaction().commit()", "commits"),
+    "a commit that is caught": (
+        f"""\
+        try:
+            op.get_bind().commit()
+        except Exception:
+            {TABLE}""",
+        "commits",
+    ),
+    "a commit after an error": (
+        """\
+        try:
+            raise ValueError
+        except ValueError:
+            op.get_bind().commit()
+        """,
+        "commits",
+    ),
+    "a rollback": ("op.get_bind().rollback()", "rolls back"),
+    "a rollback after an error": (
+        f"""\
+        try:
+            {FAILS}
+        except Exception:
+            op.get_bind().rollback()
+        """,
+        "rolls back",
+    ),
+}
+
+
+@pytest.mark.parametrize("body, does", ENDS.values(), ids=ENDS)
+def test_a_revision_that_ends_its_transaction_is_refused(
+    assemble: Assemble, notes: Plugin, body: str, does: str
+) -> None:
+    """It would be run again and again, as the note that it is applied would not be committed."""
+    notes.create(1, "notes")
+    path = notes.write(2, f"op.create_table('more', sa.Column('id', sa.Integer()))\n{dedent(body)}")
+    app = assemble(notes)
+
+    message = _failure(app)
+
+    lines = enumerate(path.read_text().splitlines(), 1)
+    line = next(number for number, text in lines if "op.get_bind()" in text)
+    assert "revision notes_0002 Revision number 2 of notes failed and was rolled back" in message
+    assert f"reason: it {does}, at notes/migrations/notes_0002.py:{line}, before its" in message
+    assert "hint: Leave the " in message
+    with app.app_context():
+        assert {"notes", "alembic_version_notes"} == {*sa.inspect(db.engine).get_table_names()}
+    notes.create(2, "more")
+    upgrade(app)
+
+
+def test_an_error_on_whose_way_a_session_is_rolled_back_is_the_reason(
+    assemble: Assemble, notes: Plugin
+) -> None:
+    """A session that a revision makes on the connection rolls back when it ends with an error."""
+    notes.write(
+        1,
+        """\
+        from sqlalchemy.orm import Session
+
+        with Session(op.get_bind()) as session, session.begin():
+            session.execute(sa.text("SELECT 1"))
+            raise ValueError("no such color")
+        """,
+    )
+
+    assert "reason: ValueError: no such color" in _failure(assemble(notes))
 
 
 def test_a_commit_that_fails_leaves_nothing(

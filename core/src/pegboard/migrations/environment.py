@@ -18,6 +18,7 @@ from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.foreign_tables import refuse_foreign_tables
 from pegboard.migrations.histories import SITE_HISTORY, History, get_migrate
 from pegboard.migrations.ids import COMPARATORS
+from pegboard.migrations.kept_transaction import keep_transaction
 from pegboard.migrations.lock import migration_lock
 from pegboard.migrations.ownership import owned_tables
 from pegboard.migrations.reflection import extend_reflection
@@ -55,7 +56,10 @@ def _run_on(connection: Connection, options: dict[str, Any]) -> None:
     if context.config.attributes.get(READ_ONLY_ATTRIBUTE):
         _run(connection, options)
     else:
-        with refuse_foreign_tables(connection, context.config):
+        with (
+            refuse_foreign_tables(connection, context.config),
+            keep_transaction(connection, context.config.attributes["history"]),
+        ):
             _run(connection, options)
 
 
