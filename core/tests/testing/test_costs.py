@@ -150,3 +150,30 @@ def test_afterwards_nothing_is_watched(app: Flask, statement_budget: Budget) -> 
     app.test_client().get("/1")
     assert 1 == len(costs.requests)
     assert ["SELECT 7"] == costs.requests[0].statements
+
+
+@pytest.mark.slow
+def test_budgets_can_be_nested(app: Flask, statement_budget: Budget) -> None:
+    """As one of a fixture around that of a test: both count, and the outer one goes on."""
+    client = app.test_client()
+    failure = pytest.raises(pytest.fail.Exception, match="GET /3 sent 3 SQL statements")
+    with failure, statement_budget(statements=2) as outer:
+        client.get("/1")
+        with statement_budget(statements=2) as inner:
+            client.get("/2")
+        client.get("/3")
+    assert ["GET /2"] == [cost.of for cost in inner.requests]
+    assert [1, 2, 3] == [len(cost.statements) for cost in outer.requests]
+    assert [2] == [len(cost.statements) for cost in inner.requests]
+
+
+@pytest.mark.slow
+def test_a_budget_that_is_no_number_is_refused(statement_budget: Budget) -> None:
+    """With what to pass instead."""
+    untyped: Any = statement_budget
+    with pytest.raises(TypeError, match=r"statements='3'; pass a whole number, as in .*\(state"):
+        untyped(statements="3")
+    with pytest.raises(TypeError, match="round_trips=True"):
+        untyped(round_trips=True)
+    with statement_budget():
+        pass

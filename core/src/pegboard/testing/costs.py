@@ -100,9 +100,9 @@ def recorded() -> Iterator[Recorder]:
             return ping(dialect, connection)
 
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.object(DefaultDialect, ping.__name__, ping_uncounted))
+        stack.enter_context(mock.patch.object(DefaultDialect, "_do_ping_w_event", ping_uncounted))
         stack.enter_context(traffic.watched(recorder.note_commands))
-        stack.enter_context(_statements(recorder.note_statement))
+        stack.enter_context(_STATEMENTS.told(recorder.note_statement))
         stack.enter_context(mock.patch.object(Client, "run_wsgi_app", run))
         yield recorder
 
@@ -134,29 +134,51 @@ class _Body:
             getattr(self._body, "close", lambda: None)()
 
 
-@contextmanager
-def _statements(note: Callable[[str], None]) -> Iterator[None]:
-    """Tell of each statement as the driver sends it, which changes nothing in how it is sent."""
-    from psycopg2.extensions import connection as PostgresConnection  # noqa: PLC0415, N812
+class _Statements:
+    """Tells of each statement as the driver sends it, which changes nothing in how it is sent."""
 
-    known: dict[int, Any] = {}
+    def __init__(self) -> None:
+        self._notes: list[Callable[[str], None]] = []
+        """Those that are told: a connection can call one only, and blocks may be nested."""
+        self._known: dict[int, Any] = {}
 
-    def attach(connection: Any, *_: object) -> None:
-        if id(connection) not in known:
-            known[id(connection)] = connection
-            _tell(connection, note)
+    @contextmanager
+    def told(self, note: Callable[[str], None]) -> Iterator[None]:
+        """Call `note` for a block with each statement of this process."""
+        from psycopg2.extensions import connection as PostgresConnection  # noqa: PLC0415, N812
 
-    event.listen(Pool, "checkout", attach)
-    try:
-        # Those that are in use already.
-        for one in gc.get_objects():
-            if issubclass(type(one), sqlite3.Connection | PostgresConnection):
-                attach(one)
-        yield
-    finally:
-        event.remove(Pool, "checkout", attach)
-        for one in known.values():
+        self._notes.append(note)
+        if len(self._notes) == 1:
+            event.listen(Pool, "checkout", self._attach)
+        try:
+            # Those that are in use already.
+            for one in gc.get_objects():
+                if issubclass(type(one), sqlite3.Connection | PostgresConnection):
+                    self._attach(one)
+            yield
+        finally:
+            self._notes.remove(note)
+            if not self._notes:
+                self._end()
+
+    def _attach(self, connection: Any, *_: object) -> None:
+        if id(connection) not in self._known:
+            self._known[id(connection)] = connection
+            _tell(connection, self._tell_all)
+
+    def _end(self) -> None:
+        event.remove(Pool, "checkout", self._attach)
+        for one in self._known.values():
             _tell(one, None)
+        self._known.clear()
+
+    def _tell_all(self, text: str) -> None:
+        for note in self._notes:
+            note(text)
+
+
+_STATEMENTS = _Statements()
+"""One for the process, as what it watches is."""
 
 
 def _tell(connection: Any, note: Callable[[str], None] | None) -> None:
