@@ -119,7 +119,8 @@ class ServedService:
     def readiness(self) -> Mapping[str, Check]:
         """Return the checks of whether the service can serve."""
         states = [one.state for one in self.roster.states()]
-        serving = states.count("serving")
+        # During a stop those that leave are those that serve, until they have ended.
+        serving = states.count("leaving" if self.roster.is_stopping else "serving")
         checks = {
             "running": _check(not self.roster.is_stopping, "the service is stopping"),
             "workers": _check(

@@ -70,13 +70,12 @@ class Metrics:
                 self.requests.note_all_changed()
                 if not self._is_failing:
                     is_bug = not isinstance(error, OSError)
+                    cure = f"; free space there, or set {VARIABLE} to another folder"
                     logger.error(  # noqa: TRY400 - but for a bug, the trace says nothing
                         "the metrics of this process cannot be written, and are out of date until "
                         "they can: %s%s",
                         error,
-                        ""
-                        if is_bug
-                        else f"; free space there, or set {VARIABLE} to another folder",
+                        "" if is_bug else cure,
                         exc_info=is_bug,
                     )
                 self._is_failing = True
