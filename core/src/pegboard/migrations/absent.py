@@ -1,13 +1,16 @@
 """Dropping the data of a plugin that is not active, as the database has recorded what it is."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db
-from pegboard.migrations.dropping import drop_tables
+from pegboard.migrations.enums import Enums
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import History, Migrate, ensure_app_context, get_migrate
 from pegboard.migrations.lock import Report, migration_lock
@@ -51,7 +54,13 @@ def remove_absent(app: Flask, name: str, *, report: Report) -> None:
         if found is None:
             return
         reject_foreign_keys_to(found.tables, history, migrate, connection, is_absent=True)
-        drop_tables(connection, history, found.tables)
+        try:
+            with connection.begin():
+                _drop(connection, [*found.tables, TableName(None, history.version_table)])
+        except DBAPIError as error:
+            connection.rollback()
+            message = f"{name}: its tables cannot be dropped: {str(error.orig).strip()}"
+            raise MigrationError(message) from error
 
 
 def _find(connection: Connection, name: str, migrate: Migrate) -> Absent | None:
@@ -71,3 +80,23 @@ def _find(connection: Connection, name: str, migrate: Migrate) -> Absent | None:
     of_others = {table for one in migrate.histories for table in owned_tables(one, migrate)}
     tables = (record.tables & existing_tables(connection)) - of_others
     return Absent(tuple(sorted(tables, key=str)), record.release)
+
+
+def _drop(connection: Connection, tables: Iterable[TableName]) -> None:
+    quoted = [_quoted(connection, table) for table in tables]
+    if connection.dialect.name != "postgresql":
+        for one in quoted:
+            connection.execute(sa.text(f"DROP TABLE {one}"))
+        return
+    enums = Enums(connection)
+    types = {type_ for one in quoted for type_ in enums.of_column(one)}
+    # At once, as they may refer to each other.
+    connection.execute(sa.text(f"DROP TABLE {', '.join(quoted)}"))
+    if types:
+        enums.drop_unused(types)
+
+
+def _quoted(connection: Connection, table: TableName) -> str:
+    preparer = connection.dialect.identifier_preparer
+    name: str = preparer.format_table(sa.table(table.name, schema=table.schema))
+    return name.replace(":", "\\:")

@@ -1,13 +1,11 @@
 """The error of every migration command."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from traceback import walk_tb
 from typing import Self
 
 import click
-from sqlalchemy.exc import DBAPIError
 
 from pegboard.problems import Problem
 
@@ -38,12 +36,3 @@ def line_in(error: BaseException, folder: Path) -> str:
         if Path(frame.f_code.co_filename).parent == folder
     ]
     return lines[-1] if lines else ""
-
-
-def reason_of(error: DBAPIError) -> str:
-    """Return what the database says of a statement that failed.
-
-    PostgreSQL's advice to drop with CASCADE is left out: it would take what is another's.
-    """
-    lines = str(error.orig).strip().splitlines()
-    return "\n".join(one for one in lines if not re.match(r"HINT:.*\bCASCADE\b", one))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.migrations.committed import Committed
-from pegboard.migrations.errors import MigrationError, line_in, reason_of
+from pegboard.migrations.errors import MigrationError, line_in
 from pegboard.migrations.histories import History
 from pegboard.migrations.script_directory import revision_label
 
@@ -54,7 +54,7 @@ def describe_failure(
             return error  # it may be another history that cannot be read
         reason = error.message
     elif isinstance(error, DBAPIError):
-        reason = reason_of(error)
+        reason = str(error.orig).strip()
         if _lacks_values(error):
             reason += f"\n  hint: {VALUES_FOR_ROWS}"
     else:

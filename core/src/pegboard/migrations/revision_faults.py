@@ -204,12 +204,7 @@ def _place(history: History, path: Path, line: int) -> str:
 
 def shown_path(history: History, path: Path) -> str:
     """Return a path below the folder that holds the package of a history, for messages."""
-    return path.relative_to(package_of(history).parent).as_posix()
-
-
-def package_of(history: History) -> Path:
-    """Return the folder of the outermost package that has the revisions of a history."""
     root = history.versions.parent
     while (root / "__init__.py").is_file() and (root.parent / "__init__.py").is_file():
         root = root.parent
-    return root
+    return path.relative_to(root.parent).as_posix()

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flask import Flask
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db
-from pegboard.migrations.dependents import reject_dependents
-from pegboard.migrations.dropping import drop_tables
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.execution import downgrade_history
 from pegboard.migrations.histories import (
@@ -92,29 +91,43 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bo
     """Downgrade a history to base, then drop the tables and the version table that are left.
 
     Returns whether it did: of a history that has never been applied nothing is dropped, as a table
-    of that name is another program's. Raises `MigrationError`, before anything is undone, when
-    something that stays refers to one of the tables.
+    of that name is another program's. Raises `MigrationError` when a foreign key of another
+    plugin's table refers to one of the tables.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
         history = migrate.find(name)
-        if not inspect(connection).has_table(history.version_table):
-            report(f"{name}: has never been applied; nothing is dropped")
-            return False
+        was_applied = inspect(connection).has_table(history.version_table)
         known = migrate.read(history, read_revisions).known
         applied = known.intersection(current_heads(connection, history))
+        connection.rollback()
+        if not was_applied:
+            report(f"{name}: has never been applied; nothing is dropped")
+            return False
         tables = owned_tables(history, migrate, applied)
         reject_foreign_keys_to(tables, history, migrate, connection)
-        reject_dependents(tables, history, connection)
-        _undo(history, connection, report)
-        drop_tables(connection, history, tables)
+        try:
+            downgrade_history(history, "base", connection, report)
+        except MigrationError as error:
+            report(f"{error.message}\n{name}: its tables are dropped without a downgrade")
+        try:
+            _drop(connection, history, tables)
+        except DBAPIError as error:
+            connection.rollback()
+            message = f"{name}: its tables cannot be dropped: {str(error.orig).strip()}"
+            raise MigrationError(message) from error
     return True
 
 
-def _undo(history: History, connection: Connection, report: Report) -> None:
-    """Downgrade a history to base, as far as its revisions can be downgraded."""
-    connection.rollback()  # each revision begins a transaction of its own
-    try:
-        downgrade_history(history, "base", connection, report)
-    except MigrationError as error:
-        report(f"{error.message}\n{history.name}: its tables are dropped without a downgrade")
+def _drop(connection: Connection, history: History, tables: set[TableName]) -> None:
+    with connection.begin():
+        if history.metadata is not None:
+            history.metadata.drop_all(connection)  # with their types and sequences
+        mine = {*tables, TableName(None, history.version_table)}
+        left = mine & existing_tables(connection, {table.schema for table in mine})
+        rest = MetaData()
+        for table in left:
+            Table(
+                table.name, rest, schema=table.schema, autoload_with=connection, resolve_fks=False
+            )
+        rest.drop_all(connection)
