@@ -43,6 +43,14 @@ def busy() -> str:
     return "done"
 
 
+@blueprint.get("/slow")
+def slow() -> str:
+    """Take longer than a worker may stand still, and nothing of the processor."""
+    time.sleep(6.0)
+    print("the slow view has ended", flush=True)  # noqa: T201 - its client may have left
+    return "done"
+
+
 @blueprint.get("/grow")
 def grow() -> str:
     """Take 100 MiB of memory."""

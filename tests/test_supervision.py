@@ -288,6 +288,16 @@ def test_a_worker_that_stands_still_does_not_hold_up_a_stop(serve_stuck):
     assert "have not ended" not in server.output
 
 
+def test_a_stop_waits_for_a_view_whose_client_has_left(serve_stuck):
+    """The worker's loop has ended by then, and beats no more."""
+    server = serve_stuck(PEGBOARD_WORKER_TIMEOUT="2")
+    with suppress(OSError):
+        ask(server, "/slow", timeout=1.0)
+    server.stop()
+    assert "is killed" not in server.output
+    assert "the slow view has ended" in server.output
+
+
 def test_a_signal_has_the_stacks_of_all_workers_logged(serve_stuck):
     """Nothing else happens to them."""
     server = serve_stuck(WORKERS="2")

@@ -20,6 +20,7 @@ from pegboard.deprecation import (
     moved_names,
     renamed_argument,
 )
+from pegboard.plugins import get_registry
 from pegboard.problems import Code
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp
@@ -226,25 +227,23 @@ def test_a_former_name_that_is_given_in_another_form_is_refused(
     assert ", at example_pay/plugin.py:3" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "first,second,summary",
-    [
-        (
-            SETTING.format(name="one", former="'two', '2.0'"),
-            "two: int = pegboard.setting(1, doc='A number.')",
-            "it has two: setting PAY_TWO, and former setting PAY_TWO",
-        ),
-        (
-            SETTING.format(name="one", former="'old', '2.0'"),
-            SETTING.format(name="two", former="'old', '2.0'"),
-            "it has two: former setting PAY_OLD",
-        ),
-    ],
-)
-def test_a_former_name_is_of_one_setting_of_a_plugin(
-    plugin_folder: PluginFolder, make_app: MakeApp, first: str, second: str, summary: str
+def test_a_setting_may_have_become_several(plugin_folder: PluginFolder, make_app: MakeApp) -> None:
+    """The value by the former name is that of each."""
+    one, two = (SETTING.format(name=name, former="'old', '2.0'") for name in ("one", "two"))
+    plugin_folder.add("pay", declaring(one, two))
+    with pytest.warns(DeprecationWarning, match="PAY_OLD"):
+        app = make_app(plugins=["pay"], PAY_OLD="3")
+    values = {one.declaration.key: one.value for one in get_registry(app).values}
+    assert (3, 3) == (values["PAY_ONE"], values["PAY_TWO"])
+
+
+def test_a_former_name_is_no_other_setting_of_its_plugin(
+    plugin_folder: PluginFolder, make_app: MakeApp
 ) -> None:
     """A value by that name would set both."""
+    first = SETTING.format(name="one", former="'two', '2.0'")
+    second = "two: int = pegboard.setting(1, doc='A number.')"
+    summary = "it has two: setting PAY_TWO, and former setting PAY_TWO"
     plugin_folder.add("pay", declaring(first, second))
     with pytest.raises(pegboard.StartupError) as caught:
         make_app(plugins=["pay"])

@@ -1043,7 +1043,7 @@ def test_the_variable_of_a_secrets_file_sets_no_other_setting(
         "it has two: variable of a secret's file PEGBOARD_PAY_KEY_FILE, and setting PAY_KEY_FILE, "
         "at example_pay/plugin.py:5 and example_pay/plugin.py:4"
     )
-    assert "Rename one of the two settings." == problem.hint
+    assert "Rename one of the two settings, and leave formerly= out." == problem.hint
 
 
 def test_the_variable_of_a_secrets_file_sets_no_setting_of_another_plugin(
@@ -1057,7 +1057,7 @@ def test_the_variable_of_a_secrets_file_sets_no_setting_of_another_plugin(
         "setting PAY_TAX_FILE has the name of variable of a secret's file PEGBOARD_PAY_TAX_FILE of "
         "plugin pay (example-pay 1.0), at example_pay_tax/plugin.py:4 and example_pay/plugin.py:5"
     )
-    assert problem.hint.startswith("Rename the setting in one of the two, pay_tax or pay, or ")
+    assert problem.hint.startswith("Rename the setting in one of the two, pay_tax or pay, and ")
 
 
 def test_a_secret_without_a_file_of_its_own_may_be_named_as_one(plugin_folder: PluginFolder):

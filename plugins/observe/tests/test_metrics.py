@@ -334,6 +334,24 @@ def test_what_dead_processes_leave_is_archived_though_nobody_asks(
     assert 4 == read(metrics_of(app).render(), "pegboard_worker_starts_total")
 
 
+def test_a_file_of_a_dead_process_that_was_cut_ends_no_metrics(
+    make_app: MakeApp, read: Read, folder: Path, caplog: pytest.LogCaptureFixture
+):
+    """As a power cut leaves it; when it is gone, all is told."""
+    folder.mkdir(exist_ok=True)
+    cut = [folder / "dead.alive", folder / "counter_dead.db"]
+    for path in cut:
+        path.write_bytes(b"")
+    app = make_app(plugins=["observe"])
+    client = app.test_client()
+    client.get("/health")
+    wait_until(lambda: "have counted cannot be read" in caplog.text, "it is told")
+    for path in cut:
+        path.unlink(missing_ok=True)
+    client.get("/health")
+    wait_until(lambda: 2 == read(render(folder), COUNT), "the thread has written both")
+
+
 def test_metrics_are_public_only_if_wanted(make_app: MakeApp):
     """As whoever reaches them reads how the service is used."""
     assert 404 == make_app(plugins=["observe"]).test_client().get("/metrics").status_code

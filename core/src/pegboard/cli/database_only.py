@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from pegboard.settings import configure, with_options
 
@@ -33,4 +34,6 @@ def database_only() -> Iterator[None]:
 
 def _is_unreadable(variable: str) -> bool:
     file = os.environ.get(f"{variable}_FILE")
-    return bool(file) and not os.environ.get(variable) and not os.access(file or "", os.R_OK)
+    if not file or os.environ.get(variable):
+        return False
+    return Path(file).is_dir() or not os.access(file, os.R_OK)  # Docker makes folders of no files

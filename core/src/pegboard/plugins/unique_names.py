@@ -77,8 +77,8 @@ SECRET_FILE = NameKind(
     "variable of a secret's file",
     Code.COLLISION_SETTING,
     "pegboard_settings",
-    change="Rename the setting in {name}",
-    change_own="Rename one of the two settings",
+    change="Rename the setting in {name}, and leave formerly= out",
+    change_own="Rename one of the two settings, and leave formerly= out",
     space=SETTING.label,
 )
 SETTINGS = NameKind("class of settings", Code.COLLISION_SETTING, "pegboard_settings")
@@ -133,6 +133,8 @@ class UniqueName:
         """Return whether another of this name is no problem, or a part of one that is told."""
         if self.values and {*self.values} == {*other.values}:
             return True
+        if self.kind is other.kind is FORMER_SETTING and self.owner is other.owner:
+            return True  # a setting that is now several
         return bool(self.within) and self.within == other.within
 
     def __str__(self) -> str:
@@ -245,11 +247,18 @@ def _parts_of(table: Table) -> list[Index | ColumnCollectionConstraint]:
 def _enum_of(kind: Any) -> Enum | None:
     """Return the enumerated type that PostgreSQL makes for a column, or for a list in it."""
     while not isinstance(kind := kind._variant_mapping.get("postgresql", kind), Enum):  # noqa: SLF001 - without the dialect, which takes long to import, there is no other way
-        inner = kind.impl_instance if isinstance(kind, TypeDecorator) else None
+        inner = None
+        # Which type another `load_dialect_impl` chooses, only the database's dialect knows.
+        if isinstance(kind, TypeDecorator) and _has_one_type(kind):
+            inner = kind.impl_instance
         kind = getattr(kind, "item_type", inner)
         if kind is None:
             return None
     return kind if kind.native_enum and getattr(kind, "create_type", True) else None
+
+
+def _has_one_type(kind: TypeDecorator[Any]) -> bool:
+    return type(kind).load_dialect_impl is TypeDecorator.load_dialect_impl
 
 
 def _qualified(schema: str | None, name: str) -> str:

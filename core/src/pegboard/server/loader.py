@@ -118,3 +118,4 @@ class Loader:
         is_replaced = pulse.is_replaced
         delay = 0.0 if is_replaced else self.limits.drain_delay
         await drain(gateway, self.address, delay, is_replaced=is_replaced)
+        pulse.mark_ending()

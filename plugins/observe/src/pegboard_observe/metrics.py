@@ -7,7 +7,6 @@ import platform
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -179,8 +178,12 @@ class Metrics:
 
 def _write_on(metrics: "weakref.ref[Metrics]", folder: Path, ending: threading.Event) -> None:
     # What others have left would fill the folder where nobody asks for the metrics.
-    with suppress(OSError):  # the log tells of what cannot be written
+    try:
         archive(folder)
+    except OSError:
+        pass  # the log tells of what cannot be written
+    except Exception as error:  # noqa: BLE001 - a file that was cut can be wrong in any way
+        logger.warning("what processes that have ended have counted cannot be read: %s", error)
     while not ending.wait(_EVERY):
         one = metrics()
         if one is None:

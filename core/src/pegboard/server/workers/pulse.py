@@ -54,6 +54,7 @@ class PulseFields(ctypes.Structure):
     requests: int
     fresh_memory: int
     is_replaced: int
+    is_ending: int
     still_seconds: float
     log_level: int
     """An index of `LEVELS`."""
@@ -65,6 +66,7 @@ class PulseFields(ctypes.Structure):
         ("requests", ctypes.c_uint64),
         ("fresh_memory", ctypes.c_uint64),
         ("is_replaced", ctypes.c_uint64),
+        ("is_ending", ctypes.c_uint64),
         ("still_seconds", ctypes.c_double),
         ("log_level", ctypes.c_uint64),
     )
@@ -143,6 +145,15 @@ class Pulse:
     def log_level(self) -> str | None:
         """From which level on the worker logs; None is as configured."""
         return LEVELS[self._shared.log_level] or None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the worker has drained, and ends: its loop beats no more when it is closed."""
+        return bool(self._shared.is_ending)
+
+    def mark_ending(self) -> None:
+        """Tell that the worker has drained, and ends."""
+        self._shared.is_ending = 1
 
     def mark_replaced(self) -> None:
         """Let the worker know that another one has taken its place."""

@@ -57,6 +57,8 @@ class Watch:
         """Kill the workers that stand still or do not start, and log where their threads are."""
         is_served = False
         for worker, watched in self._running():
+            if watched.pulse.is_ending:
+                continue  # how long that may last is for who stops it
             still, has_started = watched.look(), watched.pulse.beats > 0
             if has_started:
                 watched.pulse.set_still(still)
