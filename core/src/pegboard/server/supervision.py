@@ -258,7 +258,7 @@ class SupervisedServer(MPServer):
             worker = self.wrks[index]
             # One that lives has already taken the place of the one that died, by a reload.
             if not worker.inner.is_alive() and index not in self._deaths:
-                self._deaths.take(index, worker, is_expected=self._watch.has_killed(worker))
+                self._deaths.take(worker, is_expected=self._watch.has_killed(worker))
         if len(self._deaths) == self.workers and not self._served.is_set():
             logger.error("no worker could serve, so the service ends")
             self._is_useless = True

@@ -34,9 +34,9 @@ class Deaths:
         """Return whether a worker is gone."""
         return index in self._due_at
 
-    def take(self, index: int, worker: "WorkerProcess", *, is_expected: bool) -> None:
+    def take(self, worker: "WorkerProcess", *, is_expected: bool) -> None:
         """Log how a worker died, and decide when it comes back."""
-        now = time.monotonic()
+        index, now = worker.idx, time.monotonic()
         is_settled = now - worker.birth >= SETTLED
         deaths = self._in_a_row[index] = 1 if is_settled else self._in_a_row.get(index, 0) + 1
         pause = 0.0 if deaths == 1 else min(FIRST_PAUSE * 2 ** (deaths - 2), LONGEST_PAUSE)
