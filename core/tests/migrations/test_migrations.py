@@ -752,6 +752,31 @@ def test_the_types_of_a_removed_plugin_are_gone(
         assert [] == connection.scalars(types).all()
 
 
+@pytest.mark.parametrize("downgrade", ["op.drop_table('notes')", "raise NotImplementedError"])
+def test_a_type_that_two_plugins_use_goes_with_the_last(
+    make_app: MakeApp, postgres_url: str, make_plugin: MakePlugin, downgrade: str
+) -> None:
+    """Whether or not the revisions of the one that is removed first can be downgraded."""
+    types = sa.text("SELECT typname FROM pg_type WHERE typtype = 'e'")
+    plugins = notes, tags = make_plugin("notes"), make_plugin("tags")
+    for plugin in plugins:
+        plugin.model(plugin.name, choice=mapped_column(sa.Enum("a", "b", name="choice")))
+    column = "sa.Column('choice', sa.Enum('a', 'b', name='choice'))"
+    notes.write(1, f"op.create_table('notes', {column})", downgrade)
+    tags.write(1, f"op.create_table('tags', {column})", "raise NotImplementedError")
+    app = make_app(plugins=plugins, upgrade=False, DATABASE_URL=postgres_url)
+    upgrade(app)
+
+    remove_history(app, "notes")
+
+    assert {"tags"} == tables(app)
+    with app.app_context(), db.engine.connect() as connection:
+        assert ["choice"] == connection.scalars(types).all()
+    remove_history(app, "tags")
+    with app.app_context(), db.engine.connect() as connection:
+        assert [] == connection.scalars(types).all()
+
+
 def test_a_plugin_that_cannot_go_back_can_be_removed(assemble: Assemble, notes: Plugin) -> None:
     """When its revisions cannot be downgraded, its tables are dropped without a downgrade."""
     notes.create(1, "notes")

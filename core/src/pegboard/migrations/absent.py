@@ -92,8 +92,7 @@ def _drop(connection: Connection, tables: Iterable[TableName]) -> None:
     types = {type_ for one in quoted for type_ in enums.of_column(one)}
     # At once, as they may refer to each other.
     connection.execute(sa.text(f"DROP TABLE {', '.join(quoted)}"))
-    if types:
-        enums.drop_unused(types)
+    enums.drop_unused(types)
 
 
 def _quoted(connection: Connection, table: TableName) -> str:

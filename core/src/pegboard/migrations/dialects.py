@@ -96,7 +96,7 @@ class PostgreSQL(PostgresqlImpl):
 
     def drop_unused_types(self) -> None:
         """Drop the types of what was dropped, unless they are used elsewhere."""
-        if self._released and self._enums:
+        if self._enums:
             self._enums.drop_unused(self._released)
             self._released.clear()
 

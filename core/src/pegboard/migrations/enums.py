@@ -1,13 +1,14 @@
 """Enumerated types of PostgreSQL: created when a column needs them, dropped with the last one."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects.postgresql import ENUM
+from sqlalchemy.dialects.postgresql import ENUM, DropDomainType, DropEnumType
 from sqlalchemy.dialects.postgresql.named_types import NamedType
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -63,8 +64,30 @@ class Enums:
 
     def drop_unused(self, oids: Iterable[int]) -> None:
         """Drop those of the types that nothing uses any more."""
-        for name in self.connection.scalars(_UNUSED, {"oids": list(oids)}).all():
-            self._execute(f"DROP TYPE {name}")
+        if numbers := list(oids):
+            for name in self.connection.scalars(_UNUSED, {"oids": numbers}).all():
+                self._execute(f"DROP TYPE {name}")
+
+    @contextmanager
+    def dropped_when_unused(self) -> Iterator[None]:
+        """Have the types that `MetaData.drop_all` drops within it dropped at its end, if unused.
+
+        PostgreSQL refuses to drop a type that another plugin's table uses, too.
+        """
+        dropped: set[int] = set()
+
+        def postpone(_: object, statement: Any, *rest: Any) -> tuple[Any, ...]:
+            if isinstance(statement, DropEnumType | DropDomainType):
+                dropped.update(self.of_type(statement.element))
+                statement = sa.DDL("SELECT 1")  # type: ignore[no-untyped-call]
+            return statement, *rest[:2]
+
+        sa.event.listen(self.connection, "before_execute", postpone, retval=True)
+        try:
+            yield
+        finally:
+            sa.event.remove(self.connection, "before_execute", postpone)
+        self.drop_unused(dropped)
 
     def ensure(self, type_: NamedType) -> None:
         """Create a type unless it exists; add values that an enumerated type lacks.

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, MetaData, Table, inspect
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db
+from pegboard.migrations.enums import Enums
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.execution import downgrade_history
 from pegboard.migrations.histories import (
@@ -120,7 +121,8 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bo
 
 
 def _drop(connection: Connection, history: History, tables: set[TableName]) -> None:
-    with connection.begin():
+    types = Enums(connection).dropped_when_unused()
+    with connection.begin(), types:
         if history.metadata is not None:
             history.metadata.drop_all(connection)  # with their types and sequences
         mine = {*tables, TableName(None, history.version_table)}
