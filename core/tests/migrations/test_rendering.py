@@ -178,6 +178,35 @@ def third(base: Any) -> None:
         table._columns.remove(table.c[name])
 
 
+def cyclic(base: Any) -> None:
+    """Define tables that refer to each other, and one that needs no `use_alter`."""
+
+    class Artist(base):  # type: ignore[misc]
+        __tablename__ = "artists"
+        best_id: Mapped[int | None] = mapped_column(sa.ForeignKey("records.id", use_alter=True))
+        first_id: Mapped[int | None] = mapped_column(sa.ForeignKey("artists.id", use_alter=True))
+
+    class Record(base):  # type: ignore[misc]
+        __tablename__ = "records"
+        artist_id: Mapped[int] = mapped_column(sa.ForeignKey("artists.id"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("written_on", DATABASES)
+def test_tables_may_refer_to_each_other(assemble: Assemble, notes: Notes, written_on: str) -> None:
+    """A revision that creates or drops both can be applied and undone on every database."""
+    for models in (cyclic, lambda _base: None):
+        notes.define(models)
+        write_revisions(assemble(written_on))
+        for kind in DATABASES:
+            app = assemble(kind)
+            upgrade(app)
+            assert () == find_drift(app)
+            downgrade(app)
+            upgrade(app)
+            assert () == find_drift(app)
+
+
 def types(app: Flask) -> list[str]:
     """Return the enumerated types of the database."""
     with app.app_context(), db.engine.connect() as connection:

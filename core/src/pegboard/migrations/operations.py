@@ -12,6 +12,7 @@ from sqlalchemy.types import TypeEngine
 
 from pegboard.migrations.ids import KeepIdsOp
 from pegboard.migrations.rendering import DIALECTS, compile_expression
+from pegboard.migrations.table_names import TableName
 
 _CAST = r"::[a-z_]+(?: varying| precision| with(?:out)? time zone)?(?:\(\d+\))?(?:\[\])?"
 _QUOTED = re.compile(rf"'((?:[^']|'')*)'(?:{_CAST})?", re.IGNORECASE)
@@ -28,6 +29,12 @@ def make_portable(script: ops.MigrationScript, dialect: Dialect) -> None:
     assert script.upgrade_ops is not None
     assert script.downgrade_ops is not None
     _add_checks_of_new_columns(script.upgrade_ops, script.downgrade_ops)
+    for container in (script.upgrade_ops, script.downgrade_ops):
+        container.ops = [
+            *_drops_of_keys(container.ops),
+            *container.ops,
+            *_taken_out_keys(container.ops),
+        ]
     for container, is_reflected in ((script.upgrade_ops, False), (script.downgrade_ops, True)):
         container.ops = list(_flattened_batches(container.ops))
         for operation in _flatten(container.ops):
@@ -153,6 +160,54 @@ def _add_checks_of_new_columns(upgrade: ops.UpgradeOps, downgrade: ops.Downgrade
                     )
                     changes.ops.append(operation)
                     undone[changes.table_name].ops.insert(0, operation.reverse())
+
+
+def _taken_out_keys(operations: Iterable[ops.MigrateOperation]) -> list[ops.ModifyTableOps]:
+    """Take out of new tables the foreign keys to tables that come later; return what adds them.
+
+    Neither of two tables that refer to each other can be created whole before the other. SQLAlchemy
+    creates those with `use_alter` afterwards, and for SQLite with the table.
+    """
+    created = [one for one in operations if isinstance(one, ops.CreateTableOp)]
+    changes = []
+    for index, operation in enumerate(created):
+        later = {_full_name(one) for one in created[index + 1 :]}
+        late = [
+            key for key in _keys_of(operation.columns) if key.use_alter or _referred(key) in later
+        ]
+        operation.columns = [part for part in operation.columns if part not in {*late}]
+        adds = [ops.CreateForeignKeyOp.from_constraint(key) for key in late]
+        for add in adds:
+            add.kw.pop("use_alter", None)
+        changes.append(ops.ModifyTableOps(operation.table_name, adds, schema=operation.schema))
+    return [one for one in changes if one.ops]
+
+
+def _drops_of_keys(operations: Iterable[ops.MigrateOperation]) -> list[ops.ModifyTableOps]:
+    """Return what drops the foreign keys to tables that are dropped before those that refer."""
+    dropped = [one for one in operations if isinstance(one, ops.DropTableOp)]
+    changes = []
+    for index, operation in enumerate(dropped):
+        before = {_full_name(one) for one in dropped[:index]}
+        keys = _keys_of(operation.to_table().constraints)
+        drops = [
+            ops.DropConstraintOp.from_constraint(key) for key in keys if _referred(key) in before
+        ]
+        changes.append(ops.ModifyTableOps(operation.table_name, drops, schema=operation.schema))
+    return [one for one in changes if one.ops]
+
+
+def _keys_of(parts: Iterable[Any]) -> list[sa.ForeignKeyConstraint]:
+    """Return the foreign keys that can be added and dropped, as they have a name."""
+    return [one for one in parts if isinstance(one, sa.ForeignKeyConstraint) and one.name]
+
+
+def _referred(key: sa.ForeignKeyConstraint) -> str:
+    return key.elements[0].target_fullname.rpartition(".")[0]
+
+
+def _full_name(operation: ops.CreateTableOp | ops.DropTableOp) -> str:
+    return str(TableName(operation.schema, operation.table_name))
 
 
 def _checks_of(column: sa.Column[Any]) -> list[sa.CheckConstraint]:
