@@ -137,7 +137,7 @@ def test_a_service_that_stops_is_not_ready_and_lives(client: FlaskClient, roster
 
 def test_a_service_without_a_worker_that_serves_is_not_ready(client: FlaskClient, roster: Roster):
     """After a while, in which one is replaced, it does not live either."""
-    roster._pulses[0].set_still(6.0)
+    roster._pulses[0].vitals.still_seconds = 6.0
     assert "not ready: workers" == client.get("/health/ready").get_json()["message"]
     assert "still" == client.get("/workers").get_json()["workers"][0]["state"]
     assert 200 == client.get("/health/live").status_code

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pegboard.forking import after_fork
+from pegboard.logs import LEVELS
 from pegboard.redis import get_fleet_keys
 from pegboard.server.limits import Limits
 from pegboard.server.listening import (
@@ -32,6 +33,7 @@ from pegboard.server.workers import (
     TOGGLE,
     DrainingLoop,
     LevelFollower,
+    Phase,
     Pulse,
     Roster,
     die_at_stop,
@@ -84,7 +86,7 @@ class Loader:
 
         def follow(*_: object) -> None:
             level.follow()
-            pulse.set_log_level(level.level)
+            pulse.vitals.level = LEVELS.index(level.level or "")
 
         pulse.start(loop, gateway, follow)
         self._watch_connections(gateway, loop)
@@ -95,7 +97,7 @@ class Loader:
         # request for tens of milliseconds.
         gc.collect()
         gc.freeze()
-        pulse.set_fresh_memory(sum(memory_of([os.getpid()]).values()))
+        pulse.vitals.fresh_memory = sum(memory_of([os.getpid()]).values())
         die_at_stop()
         self.served.set()
         return gateway
@@ -115,7 +117,7 @@ class Loader:
 
     async def _drain(self, gateway: Gateway, pulse: Pulse) -> None:
         # Where another worker goes on there is no need to tell load balancers.
-        is_replaced = pulse.is_replaced
+        is_replaced = pulse.vitals.phase == Phase.REPLACED
         delay = 0.0 if is_replaced else self.limits.drain_delay
         await drain(gateway, self.address, delay, is_replaced=is_replaced)
-        pulse.mark_ending()
+        pulse.vitals.phase = Phase.DRAINED

@@ -61,7 +61,7 @@ def test_one_that_goes_on_stays(keep: Keep, caplog):
 
     def goes_on() -> bool:
         kept.keep()
-        return kept._pulse.beats > 2
+        return kept._pulse.vitals.beats > 2
 
     wait_until(goes_on, "it beats")
     assert not [one for one in caplog.records if one.levelno >= logging.WARNING]

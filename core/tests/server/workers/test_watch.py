@@ -69,7 +69,7 @@ def never_start(pulse: Pulse) -> None:
 def serve(pulse: Pulse) -> None:
     """Serve, with the memory that a new worker has."""
     pulse.begin()
-    pulse.set_fresh_memory(80 * 2**20)
+    pulse.vitals.fresh_memory = 80 * 2**20
     for _ in range(2):
         pulse.beat()
     threading.Event().wait()

@@ -7,7 +7,7 @@ from pegboard.server.workers.companion import COMPANION_TIMEOUT, Companion, Leas
 from pegboard.server.workers.deaths import Deaths
 from pegboard.server.workers.draining import DrainingLoop, drain
 from pegboard.server.workers.isolated import call_isolated, ended_after
-from pegboard.server.workers.pulse import STACKS, Pulse
+from pegboard.server.workers.pulse import STACKS, Phase, Pulse
 from pegboard.server.workers.refusal import tell_error
 from pegboard.server.workers.reload import Reload, has_ended, kill_leaving
 from pegboard.server.workers.roster import TOGGLE, LevelFollower, Roster, memory_of
@@ -24,6 +24,7 @@ __all__ = [
     "DrainingLoop",
     "Leash",
     "LevelFollower",
+    "Phase",
     "Pulse",
     "Reload",
     "Roster",

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 
-from pegboard.server.workers.pulse import Pulse, PulseFields, WatchedPulse
+from pegboard.server.workers.pulse import Pulse, Vitals, WatchedPulse
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Companion:
         self._title = title
         self._run = run
         self._still_timeout = still_timeout
-        self._pulse = Pulse(PulseFields.from_buffer(mmap.mmap(-1, ctypes.sizeof(PulseFields))))
+        self._pulse = Pulse(Vitals.from_buffer(mmap.mmap(-1, ctypes.sizeof(Vitals))))
         self._watched = WatchedPulse(self._pulse)
         self._process: ForkProcess | None = None
         self._sender = -1

@@ -17,9 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from enum import IntEnum
 from typing import Protocol
 
-from pegboard.logs import LEVELS
 from pegboard.server.stillness import BEAT, Stillness
 
 logger = logging.getLogger(__name__)
@@ -44,20 +44,37 @@ class Moving(Protocol):
         """Return whether requests need threads of which none has gone on since the last call."""
 
 
-class PulseFields(ctypes.Structure):
-    """What a pulse has in memory: eight bytes each, so that no reader sees one half-written."""
+class Phase(IntEnum):
+    """How far a worker has come on its way out."""
+
+    STAYS = 0
+    REPLACED = 1
+    """Another worker has taken its place, so that it is about to stop."""
+    DRAINED = 2
+    """It ends, and beats no more, as its loop is closed."""
+
+
+class Vitals(ctypes.Structure):
+    """What a process and those beside it know of it: eight bytes each, never half-written."""
 
     number: int
+    """Which of the workers it is, from 1 on; 0 if it is nobody's."""
     pid: int
+    """The process; 0 as long as there is none."""
     born: float
+    """When the process began, by `time.monotonic`."""
     beats: int
+    """How often it has beaten; 0 before it serves."""
     requests: int
+    """How many requests it has taken."""
     fresh_memory: int
-    is_replaced: int
-    is_ending: int
+    """The resident memory, in bytes, that it had before its first request."""
+    phase: int
+    """One of `Phase`."""
     still_seconds: float
-    log_level: int
-    """An index of `LEVELS`."""
+    """For how long it has not moved, as the main process has seen."""
+    level: int
+    """From which level on it logs, as an index of `LEVELS`."""
     _fields_ = (
         ("number", ctypes.c_uint64),
         ("pid", ctypes.c_uint64),
@@ -65,30 +82,29 @@ class PulseFields(ctypes.Structure):
         ("beats", ctypes.c_uint64),
         ("requests", ctypes.c_uint64),
         ("fresh_memory", ctypes.c_uint64),
-        ("is_replaced", ctypes.c_uint64),
-        ("is_ending", ctypes.c_uint64),
+        ("phase", ctypes.c_uint64),
         ("still_seconds", ctypes.c_double),
-        ("log_level", ctypes.c_uint64),
+        ("level", ctypes.c_uint64),
     )
 
 
 class Pulse:
     """The heartbeat of one process; of another one after that has ended."""
 
-    def __init__(self, shared: PulseFields) -> None:
+    def __init__(self, vitals: Vitals) -> None:
         """Make it before the process forks, of memory that is shared."""
-        self._shared = shared
+        self.vitals = vitals
         self._stacks = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the service
         self._writing = threading.Lock()
 
     def take(self, number: int) -> None:
         """Let it be that of the worker of this number, which is about to start."""
         self.release()
-        self._shared.number = number
+        self.vitals.number = number
 
     def release(self) -> None:
         """Let it be nobody's, as its process has ended."""
-        ctypes.memset(ctypes.byref(self._shared), 0, ctypes.sizeof(self._shared))
+        ctypes.memset(ctypes.byref(self.vitals), 0, ctypes.sizeof(self.vitals))
 
     def close(self) -> None:
         """Close the file of the stacks."""
@@ -98,82 +114,12 @@ class Pulse:
     def begin(self) -> None:
         """Note which process it is, in that process; from now on its stacks can be read."""
         faulthandler.register(STACKS, file=self._stacks, all_threads=True)
-        self._shared.born = time.monotonic()
-        self._shared.pid = os.getpid()
-
-    @property
-    def beats(self) -> int:
-        """How often it has beaten; 0 before a worker serves."""
-        return self._shared.beats
-
-    @property
-    def requests(self) -> int:
-        """How many requests the worker has taken."""
-        return self._shared.requests
-
-    @property
-    def is_replaced(self) -> bool:
-        """Whether another worker has taken the place of this one, which is about to stop."""
-        return bool(self._shared.is_replaced)
-
-    @property
-    def pid(self) -> int:
-        """The process; 0 as long as there is none."""
-        return self._shared.pid
-
-    @property
-    def number(self) -> int:
-        """Which of the workers it is, from 1 on; 0 if it is nobody's."""
-        return self._shared.number
-
-    @property
-    def born(self) -> float:
-        """When the process began, by `time.monotonic`."""
-        return self._shared.born
-
-    @property
-    def fresh_memory(self) -> int:
-        """The resident memory, in bytes, that the worker had before its first request."""
-        return self._shared.fresh_memory
-
-    @property
-    def still_seconds(self) -> float:
-        """For how long the worker has not moved, as the main process has seen."""
-        return self._shared.still_seconds
-
-    @property
-    def log_level(self) -> str | None:
-        """From which level on the worker logs; None is as configured."""
-        return LEVELS[self._shared.log_level] or None
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the worker has drained, and ends: its loop beats no more when it is closed."""
-        return bool(self._shared.is_ending)
-
-    def mark_ending(self) -> None:
-        """Tell that the worker has drained, and ends."""
-        self._shared.is_ending = 1
-
-    def mark_replaced(self) -> None:
-        """Let the worker know that another one has taken its place."""
-        self._shared.is_replaced = 1
-
-    def set_fresh_memory(self, size: int) -> None:
-        """Tell how much memory the worker has before its first request, in bytes."""
-        self._shared.fresh_memory = size
-
-    def set_still(self, seconds: float) -> None:
-        """Tell for how long the worker has not moved."""
-        self._shared.still_seconds = seconds
-
-    def set_log_level(self, level: str | None) -> None:
-        """Tell from which level on the worker logs."""
-        self._shared.log_level = LEVELS.index(level or "")
+        self.vitals.born = time.monotonic()
+        self.vitals.pid = os.getpid()
 
     def beat(self) -> None:
         """Beat once, in the process."""
-        self._shared.beats += 1
+        self.vitals.beats += 1
 
     def start(
         self, loop: asyncio.AbstractEventLoop, worker: Moving, follow: Callable[[], object]
@@ -181,7 +127,7 @@ class Pulse:
         """Beat every second once the loop runs, in the worker, and call `follow` each time."""
 
         def beat() -> None:
-            self._shared.requests = worker.requests
+            self.vitals.requests = worker.requests
             follow()
             if not worker.notice_stillness():
                 self.beat()
@@ -205,7 +151,7 @@ class Pulse:
         the signal.
         """
         with self._alone():
-            return self._read_stacks(self.pid) if self.pid else ""
+            return self._read_stacks(self.vitals.pid) if self.vitals.pid else ""
 
     def _read_stacks(self, pid: int) -> str:
         os.ftruncate(self._stacks.fileno(), 0)
@@ -240,4 +186,4 @@ class WatchedPulse:
 
     def look(self) -> float:
         """Return for how many seconds it has not beaten; before the first beat, since it began."""
-        return self._stillness.follow(self.pulse.beats)
+        return self._stillness.follow(self.pulse.vitals.beats)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pegboard.logs import LEVELS, set_level
-from pegboard.server.workers.pulse import STILL, Pulse, PulseFields
+from pegboard.server.workers.pulse import STILL, Pulse, Vitals
 
 TOGGLE = signal.SIGUSR2
 """The signal at which the main process has all log from DEBUG on, and at the next as configured.
@@ -65,11 +65,11 @@ class Roster:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         """How many there should be."""
-        all_fields = PulseFields * (workers + _SPARE)
+        all_fields = Vitals * (workers + _SPARE)
         size = ctypes.sizeof(_Head)
         memory = mmap.mmap(-1, size + ctypes.sizeof(all_fields))
         self._head = _Head.from_buffer(memory)
-        self._pulses = [Pulse(fields) for fields in all_fields.from_buffer(memory, size)]
+        self._pulses = [Pulse(vitals) for vitals in all_fields.from_buffer(memory, size)]
         self.tell_alive(is_served=True)
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class Roster:
 
     def take(self, number: int) -> Pulse:
         """Return a pulse for a worker that is about to start."""
-        pulse = next(one for one in self._pulses if not one.number)
+        pulse = next(one for one in self._pulses if not one.vitals.number)
         pulse.take(number)
         return pulse
 
@@ -119,22 +119,23 @@ class Roster:
 
     def notify(self) -> None:
         """Have the workers that serve look for the level now."""
-        for pulse in self._pulses:
-            if pulse.beats:
+        for vitals in (pulse.vitals for pulse in self._pulses):
+            if vitals.beats:
                 with suppress(ProcessLookupError):
-                    os.kill(pulse.pid, TOGGLE)
+                    os.kill(vitals.pid, TOGGLE)
 
     def states(self) -> list[WorkerState]:
         """Return what is known of the workers that run."""
-        running = [one for one in self._pulses if one.pid]
+        running = [one.vitals for one in self._pulses if one.vitals.pid]
         memory = memory_of([one.pid for one in running])
         states = (_state_of(one, memory, is_stopping=self.is_stopping) for one in running)
         return sorted(states, key=lambda one: one.number)
 
     def stacks(self) -> list[tuple[int, int, str]]:
         """Return number, process id and stacks of each worker that runs."""
-        running = [(one.number, one.pid, one) for one in self._pulses if one.pid]
-        return [(number, pid, pulse.stacks()) for number, pid, pulse in sorted(running)]
+        numbered = ((one.vitals.number, one.vitals.pid, one) for one in self._pulses)
+        running = sorted(one for one in numbered if one[1])
+        return [(number, pid, pulse.stacks()) for number, pid, pulse in running]
 
 
 class LevelFollower:
@@ -152,23 +153,23 @@ class LevelFollower:
             set_level(level)
 
 
-def _state_of(pulse: Pulse, memory: dict[int, int], *, is_stopping: bool) -> WorkerState:
-    still = pulse.still_seconds
+def _state_of(vitals: Vitals, memory: dict[int, int], *, is_stopping: bool) -> WorkerState:
+    still = vitals.still_seconds
     if still >= STILL:
         state = "still"
-    elif pulse.is_replaced or is_stopping:
+    elif vitals.phase or is_stopping:
         state = "leaving"
     else:
-        state = "serving" if pulse.beats else "starting"
+        state = "serving" if vitals.beats else "starting"
     return WorkerState(
-        number=pulse.number,
-        pid=pulse.pid,
+        number=vitals.number,
+        pid=vitals.pid,
         state=state,
-        age_seconds=round(time.monotonic() - pulse.born, 3),
-        requests=pulse.requests,
-        memory_bytes=memory.get(pulse.pid, 0),
+        age_seconds=round(time.monotonic() - vitals.born, 3),
+        requests=vitals.requests,
+        memory_bytes=memory.get(vitals.pid, 0),
         still_seconds=still,
-        log_level=pulse.log_level,
+        log_level=LEVELS[vitals.level] or None,
     )
 
 

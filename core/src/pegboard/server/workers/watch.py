@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from pegboard.server.limits import Limits
-from pegboard.server.workers.pulse import STILL, Pulse, WatchedPulse
+from pegboard.server.workers.pulse import STILL, Phase, Pulse, Vitals, WatchedPulse
 from pegboard.server.workers.roster import Roster, memory_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Watch:
 
     def mark_replaced(self, worker: "WorkerProcess") -> None:
         """Let a worker know, before it is stopped, that another one has taken its place."""
-        self._watched[worker].pulse.mark_replaced()
+        self._watched[worker].pulse.vitals.phase = Phase.REPLACED
 
     def has_killed(self, worker: "WorkerProcess") -> bool:
         """Return whether a worker was killed here, because it stood still."""
@@ -51,17 +51,20 @@ class Watch:
     def is_serving(self, worker: "WorkerProcess") -> bool:
         """Return whether a worker serves, and has done so for a beat at least."""
         watched = self._watched.get(worker)
-        return watched is not None and worker.inner.exitcode is None and watched.pulse.beats > 1
+        return (
+            watched is not None and worker.inner.exitcode is None and watched.pulse.vitals.beats > 1
+        )
 
     def kill_still(self) -> None:
         """Kill the workers that stand still or do not start, and log where their threads are."""
         is_served = False
         for worker, watched in self._running():
-            if watched.pulse.is_ending:
+            vitals = watched.pulse.vitals
+            if vitals.phase == Phase.DRAINED:
                 continue  # how long that may last is for who stops it
-            still, has_started = watched.look(), watched.pulse.beats > 0
+            still, has_started = watched.look(), vitals.beats > 0
             if has_started:
-                watched.pulse.set_still(still)
+                vitals.still_seconds = still
                 is_served = is_served or still < STILL
             limits = self._limits
             longest = limits.worker_timeout if has_started else limits.worker_start_timeout
@@ -82,7 +85,7 @@ class Watch:
         """Yield the workers whose processes have begun, and have not ended."""
         self.release_ended()
         for worker, watched in self._watched.items():
-            if watched.pulse.pid:
+            if watched.pulse.vitals.pid:
                 yield worker, watched
 
     def find_old(self, workers: Sequence["WorkerProcess"]) -> "WorkerProcess | None":
@@ -93,9 +96,9 @@ class Watch:
         self.release_ended()
         for worker in sorted(workers, key=lambda one: one.birth):
             watched = self._watched.get(worker)
-            if watched is None or not watched.pulse.beats:
+            if watched is None or not watched.pulse.vitals.beats:
                 continue
-            if reason := self._reason_to_replace(worker, watched.pulse):
+            if reason := self._reason_to_replace(worker, watched.pulse.vitals):
                 setting, text = reason
                 age = time.monotonic() - worker.birth
                 if age < _YOUNG:
@@ -105,15 +108,15 @@ class Watch:
                 return worker
         return None
 
-    def _reason_to_replace(self, worker: "WorkerProcess", pulse: Pulse) -> tuple[str, str] | None:
+    def _reason_to_replace(self, worker: "WorkerProcess", vitals: Vitals) -> tuple[str, str] | None:
         """Return the setting by which a worker has served enough, and why; None if it has not."""
         limits, age = self._limits, time.monotonic() - worker.birth
         if age >= (limits.worker_lifetime or math.inf):
             return "PEGBOARD_WORKER_LIFETIME", f"it is {age:.0f} s old"
-        if pulse.requests >= (limits.worker_max_requests or math.inf):
-            return "PEGBOARD_WORKER_MAX_REQUESTS", f"it has taken {pulse.requests} requests"
+        if vitals.requests >= (limits.worker_max_requests or math.inf):
+            return "PEGBOARD_WORKER_MAX_REQUESTS", f"it has taken {vitals.requests} requests"
         if limits.worker_max_rss and (rss := _rss_of(worker)) >= limits.worker_max_rss:
-            if self._is_too_low(pulse.fresh_memory / 2**20):
+            if self._is_too_low(vitals.fresh_memory / 2**20):
                 return None
             return "PEGBOARD_WORKER_MAX_RSS", f"it has {rss:.0f} MiB of memory"
         return None
