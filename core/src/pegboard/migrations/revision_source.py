@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,21 +84,26 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
-def table_operations(script: Script) -> Iterator[TableOperation | OtherDrop]:
+def table_operations(script: Script) -> tuple[TableOperation | OtherDrop, ...]:
     """Read from the source of a revision which tables it creates, drops and renames.
 
     A table counts as created only where `upgrade` always creates it, and as dropped wherever the
     file may drop it other than in `downgrade`.
     """
-    module = ast.parse(Path(script.path).read_text(encoding="utf-8"))
+    return _operations_in(Path(script.path).read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1024)  # each command asks several times, and a process may run many
+def _operations_in(source: str) -> tuple[TableOperation | OtherDrop, ...]:
+    operations: list[TableOperation | OtherDrop] = []
     others: list[OtherDrop] = []
-    for statement in module.body:
+    for statement in ast.parse(source).body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "downgrade":
             continue
         if isinstance(statement, ast.FunctionDef) and statement.name == "upgrade":
-            yield from _constant_operations(statement)
+            operations += _constant_operations(statement)
         others += _other_drops(statement)
-    yield from others
+    return (*operations, *others)
 
 
 def _constant_operations(function: ast.FunctionDef) -> Iterator[TableOperation]:
