@@ -1,5 +1,6 @@
 """How much the server takes on, as it is set."""
 
+import resource
 from dataclasses import asdict
 
 import pytest
@@ -57,3 +58,15 @@ def test_a_worker_is_given_time_for_more_than_one_beat(seconds: float, *, is_all
     """Else it would be killed between two of them."""
     problems = configure({"ENV": "testing", "WORKER_TIMEOUT": seconds}).problems
     assert is_allowed == (not problems)
+
+
+@pytest.mark.parametrize("hard,most", [(1024, 768), (300, 150), (524_288, None)])
+def test_more_connections_than_files_can_be_open_are_told(
+    monkeypatch: pytest.MonkeyPatch, hard: int, most: int | None
+):
+    """Some files are left for all else that a worker opens."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, hard))
+    settings = {"ENV": "testing", "CONNECTIONS_PER_CLIENT": 100}
+    found = [problem.summary for problem in find_contradictions(configure(settings).core)]
+    told = f"PEGBOARD_BACKLOG (1024) is more than the {most} connections that a worker can have"
+    assert [told] * (most is not None) == [one.partition(", as ")[0] for one in found]

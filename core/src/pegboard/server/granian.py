@@ -21,7 +21,7 @@ from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
-from pegboard.server.limits import Limits
+from pegboard.server.limits import Limits, most_connections
 from pegboard.server.listening import (
     CAN_SEE_CONNECTIONS,
     Address,
@@ -143,7 +143,7 @@ def _options(address: Address | UnixAddress, limits: Limits, *, is_http2: bool) 
         "workers": limits.workers,
         "backlog": limits.backlog,
         # This bounds the connections of a worker, idle ones included, and not the requests.
-        "backpressure": limits.backlog,
+        "backpressure": min(limits.backlog, most_connections() or limits.backlog),
         "http1_settings": HTTP1Settings(
             # Of idle connections, too; `ConnectionWatch` closes those of slow senders.
             header_read_timeout=math.ceil(_header_read_timeout(limits) * 1000),

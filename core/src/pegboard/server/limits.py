@@ -1,6 +1,7 @@
 """How much the production server takes on."""
 
 import math
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
@@ -9,6 +10,9 @@ from pegboard.problems import Code, Problem
 
 if TYPE_CHECKING:
     from pegboard.settings import CoreSettings
+
+OTHER_FILES = 256
+"""Open files that a worker needs beside its connections: of the database, of Redis, of views."""
 
 DRAINING_TIME = 1.0
 """Seconds that clients get to learn that a connection ends."""
@@ -49,6 +53,15 @@ class Limits:
         return math.ceil(self.drain_delay + DRAINING_TIME + self.shutdown_timeout)
 
 
+def most_connections() -> int | None:
+    """Return how many connections a worker can have; None if the system sets no limit.
+
+    Each is an open file, and a worker without any left can answer nobody, nor close one.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if hard == resource.RLIM_INFINITY else max(hard - OTHER_FILES, hard // 2)
+
+
 def find_contradictions(core: "CoreSettings") -> Iterator[Problem]:
     """Yield a problem for each setting of the server that another one keeps from its effect."""
     pairs = (
@@ -65,6 +78,13 @@ def find_contradictions(core: "CoreSettings") -> Iterator[Problem]:
             f"PEGBOARD_CONNECTIONS_PER_CLIENT ({core.connections_per_client}) is not less than "
             f"PEGBOARD_BACKLOG ({core.backlog}): one client may have all connections of a worker",
             "Raise PEGBOARD_BACKLOG, or lower PEGBOARD_CONNECTIONS_PER_CLIENT.",
+        )
+    if (most := most_connections()) is not None and most < core.backlog:
+        yield Problem(
+            Code.SETTINGS_CONTRADICT,
+            f"PEGBOARD_BACKLOG ({core.backlog}) is more than the {most} connections that a worker "
+            "can have, as the system limits its open files",
+            "Raise that limit (ulimit -n, LimitNOFILE= of systemd), or lower PEGBOARD_BACKLOG.",
         )
     for lower, higher, effect in pairs:
         low, high = (getattr(core, name.lower()) for name in (lower, higher))

@@ -103,6 +103,32 @@ def test_a_connection_without_a_request_is_closed_whatever_was_sent(
         assert has_asked == bool(asked)
 
 
+def test_a_byte_now_and_then_is_no_use() -> None:
+    """Of a client that has too many connections, those go on which no request has been complete."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        watch = ConnectionWatch(
+            Address("127.0.0.1", listener.getsockname()[1]),
+            ConnectionLimits(30, 1, is_http2=False, proxies=TrustedProxies.parse(())),
+            {},
+            {},
+            set(),
+        )
+        pairs = []
+        for _ in range(3):
+            client = stack.enter_context(socket.create_connection(listener.getsockname()))
+            pairs.append((client, stack.enter_context(listener.accept()[0])))
+            client.settimeout(0)
+        began, are_open = time.monotonic(), 3
+        while are_open == 3 and time.monotonic() < began + 30:
+            for client, served in pairs:
+                client.sendall(b"x")
+                assert b"x" == served.recv(1)
+            watch.look(lambda close: close())
+            are_open = sum(_is_open(client) for client, _ in pairs)
+        assert 1 == are_open
+
+
 def test_a_request_that_comes_meanwhile_keeps_its_connection() -> None:
     """It was looked at before, and is to be closed after the request has come."""
     with (

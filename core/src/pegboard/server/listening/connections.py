@@ -36,7 +36,7 @@ Peer = tuple[str, str]
 
 _LONGEST_PAUSE = 1.0
 _MOST_TIME = 0.02
-"""The share of the time, at most, that is spent with looking."""
+"""The share of the time, at most, that is spent with looking, unless a client has too many."""
 
 _UNUSED = 1.0
 """Seconds after which a connection without a request is closed if its client has too many."""
@@ -96,14 +96,19 @@ class ConnectionWatch:
         while not loop.is_closed():
             time.sleep(pause)
             began = time.thread_time()
+            is_flooded = False
             try:
-                self.look(partial(_call_on, loop))
+                is_flooded = self.look(partial(_call_on, loop))
             except Exception:  # the next time it may succeed
                 logger.exception("connections could not be looked at")
-            pause = max(shortest, (time.thread_time() - began) / _MOST_TIME)
+            took = time.thread_time() - began
+            pause = shortest if is_flooded else max(shortest, took / _MOST_TIME)
 
-    def look(self, on_loop: Callable[[Callable[[], None]], object]) -> None:
-        """Close what is to be closed; `on_loop` calls a function on the event loop."""
+    def look(self, on_loop: Callable[[Callable[[], None]], object]) -> bool:
+        """Close what is to be closed; `on_loop` calls a function on the event loop.
+
+        Returns whether clients have too many connections, so that others may wait for a place.
+        """
         now = time.monotonic()
         had_asked = self._asked.copy()
         connected = [*self._connections()]
@@ -114,7 +119,7 @@ class ConnectionWatch:
             one.peer: self._unanswered.get(one.peer, now) for one in found if one.is_unanswered
         }
         slow = [one for one in found if self._is_slow(one, now)]
-        surplus = [*self._surplus(found)]
+        surplus = [*self._surplus(found, now)]
         for connections, is_used, reason in (
             (slow, self._is_serving, _TOO_SLOW),
             (surplus, self._is_answering, _TOO_MANY),
@@ -122,6 +127,7 @@ class ConnectionWatch:
             if connections:
                 # Not at once: the event loop may have requests that it has not begun.
                 on_loop(partial(self._close, connections, is_used, reason))
+        return bool(surplus)
 
     def _connections(self) -> "Iterator[_Connection]":
         for descriptor, endpoint in endpoints(self._address):
@@ -144,10 +150,10 @@ class ConnectionWatch:
             return max(waited, one.answered_ago) >= limit
         return not self._limits.is_http2 and min(waited, one.answered_ago) >= limit
 
-    def _surplus(self, found: "Iterable[_Connection]") -> "Iterator[_Connection]":
+    def _surplus(self, found: "Iterable[_Connection]", now: float) -> "Iterator[_Connection]":
         """Yield the connections that clients have beyond their number, the longest unused first.
 
-        One whose client owes the body of its request is unused, too.
+        One whose client owes the rest of its request is unused, too, whatever it sends meanwhile.
         """
         limit, proxies = self._limits.per_client, self._limits.proxies
         if not limit or proxies.hops:
@@ -161,13 +167,15 @@ class ConnectionWatch:
             surplus = len(connections) - limit
             if surplus <= 0:
                 continue
-            unused = [
-                one
-                for one in connections
-                if not self._is_answering(one) and one.silent_for >= _UNUSED
-            ]
-            unused.sort(key=lambda one: one.silent_for, reverse=True)
-            yield from unused[:surplus]
+            waiting = [one for one in connections if not self._is_answering(one)]
+            waiting.sort(key=lambda one: self._unused_since(one, now))
+            longest = waiting[:surplus]
+            yield from (one for one in longest if now - self._unused_since(one, now) >= _UNUSED)
+
+    def _unused_since(self, one: "_Connection", now: float) -> float:
+        if not one.has_asked:
+            return now - one.answered_ago
+        return self._unanswered.get(one.peer, now - one.silent_for)
 
     def _close(
         self,

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from pegboard.server.listening.address import Address
 from pegboard.server.listening.unix_socket import UnixAddress, stop_accepting
@@ -97,13 +96,13 @@ def endpoints(address: Address | UnixAddress) -> Iterator[tuple[int, socket.sock
 
     Each is a copy, with the file descriptor of the original.
     """
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - only the names are wanted
+    for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - only the names are wanted
         with suppress(OSError):  # closed meanwhile
-            if not stat.S_ISSOCK(Path("/proc/self/fd", name).stat().st_mode):
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
                 continue
-            with socket.socket(fileno=os.dup(int(name))) as endpoint:
+            with socket.socket(fileno=os.dup(number)) as endpoint:
                 if address.owns(endpoint):
-                    yield int(name), endpoint
+                    yield number, endpoint
 
 
 def _listeners(address: Address | UnixAddress) -> Iterator[socket.socket]:
