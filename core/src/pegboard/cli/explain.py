@@ -107,17 +107,24 @@ def _activity(activity: Activity) -> Iterator[str]:
 
 def _request(report: RequestReport) -> Iterator[str]:
     yield f"{report.method} {report.path}: {report.outcome}"
-    if report.endpoint is not None:
-        yield f"  view         {report.view}"
-        yield f"  endpoint     {report.endpoint}, of {report.owner}"
-        arguments = ", ".join(f"{name}={value}" for name, value in report.arguments.items())
-        yield f"  arguments    {arguments or 'none'}"
-    yield f"  limit        {report.limit}"
-    yield from _labelled("cache", ("" if report.is_cached else "no: ") + report.cache)
-    if report.totals is not None:
-        yield from _labelled("totals", report.totals)
-    yield from _labelled("transaction", report.transaction)
-    yield from _labelled("fast path", ("" if report.has_fast_path else "no: ") + report.path_taken)
+    arguments = ", ".join(f"{name}={value}" for name, value in report.arguments.items())
+    of_route = {
+        "view": report.view,
+        "endpoint": f"{report.endpoint}, of {report.owner}",
+        "arguments": arguments or "none",
+    }
+    of_all = {
+        "limit": report.limit,
+        "cache": report.cache if report.is_cached else f"no: {report.cache}",
+        "totals": report.totals,
+        "transaction": report.transaction,
+        "fast path": report.path_taken if report.has_fast_path else f"no: {report.path_taken}",
+    }
+    for label, text in {**(of_route if report.endpoint else {}), **of_all}.items():
+        if text is not None:
+            first, *rest = wrapped(text, " " * 15)
+            yield f"  {label:<13}{first.strip()}"
+            yield from rest
     yield "  stages, in order"
     for stage in report.stages:
         acts = "" if stage.is_bound else ": does nothing here"
@@ -132,9 +139,3 @@ def _request(report: RequestReport) -> Iterator[str]:
     rows = [(one.status, one.description, ", ".join(one.headers)) for one in report.answers]
     for line in as_table(rows) if rows else ("nothing is known",):
         yield f"    {line}"
-
-
-def _labelled(label: str, text: str) -> Iterator[str]:
-    first, *rest = wrapped(text, " " * 15)
-    yield f"  {label:<13}{first.strip()}"
-    yield from rest
