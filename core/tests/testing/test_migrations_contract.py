@@ -3,9 +3,11 @@
 from textwrap import dedent, indent
 
 import pytest
+from sqlalchemy import text
 
 from pegboard.testing.broken_rules import breaks
 from pegboard.testing.contracts import MigrationsContract
+from pegboard.testing.contracts.migrations.revisions import MakeHistory
 from pegboard.testing.distributions import PluginFolder
 
 WALK = "test_each_revision_goes_up_down_and_up_again"
@@ -27,6 +29,62 @@ def upgrade():
 
 def downgrade():
 {downgrade}
+"""
+
+CIRCLE_MODELS = """
+from pathlib import Path
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+class Base(pegboard.Model, DeclarativeBase):
+    pass
+
+class Team(Base):
+    __tablename__ = "teams"
+    lead_id = mapped_column(
+        sa.ForeignKey("people.id", use_alter=True), nullable={lead_is_nullable})
+
+class Person(Base):
+    __tablename__ = "people"
+    team_id: Mapped[int] = mapped_column(sa.ForeignKey("teams.id"))
+
+@pegboard.hookimpl
+def pegboard_models():
+    return Base
+
+@pegboard.hookimpl
+def pegboard_migrations():
+    return Path(__file__).parent / "migrations"
+"""
+CIRCLE = """\
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "teams_0001", None
+LEAD = "fk_teams_lead_id_people"
+
+
+def create(name, *columns):
+    now = sa.func.current_timestamp()
+    op.create_table(name, sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("created_at", sa.DateTime, server_default=now),
+        sa.Column("updated_at", sa.DateTime, server_default=now), *columns,
+        sqlite_autoincrement=True)
+
+
+def upgrade():
+    create("teams", sa.Column("lead_id", sa.Integer, nullable={lead_is_nullable}))
+    create("people", sa.Column("team_id", sa.Integer, sa.ForeignKey(
+        "teams.id", name="fk_people_team_id_teams"), nullable=False))
+    with op.batch_alter_table("teams") as batch:
+        batch.create_foreign_key(LEAD, "people", ["lead_id"], ["id"])
+
+
+def downgrade():
+    with op.batch_alter_table("teams") as batch:
+        batch.drop_constraint(LEAD, type_="foreignkey")
+    op.drop_table("people")
+    op.drop_table("teams")
 """
 
 
@@ -74,6 +132,54 @@ class TestNotes(MigrationsContract):
             parent_id: Mapped[int | None] = mapped_column(sqlalchemy.ForeignKey("notes.id"))
         """
         return add_notes(plugin_folder, add, drop, columns)
+
+
+def add_circle(folder: PluginFolder, *, lead_is_nullable: bool) -> str:
+    """Write a plugin with teams, each with a lead, and people, each in a team; returns its name."""
+    module = folder.add("teams", CIRCLE_MODELS.format(lead_is_nullable=lead_is_nullable))
+    (module / "migrations").mkdir()
+    source = CIRCLE.format(lead_is_nullable=lead_is_nullable)
+    (module / "migrations" / "teams_0001.py").write_text(source, encoding="utf-8")
+    return "teams"
+
+
+@pytest.mark.slow
+class TestTablesThatReferToEachOther(MigrationsContract):
+    """Two of them, of which one can have its first row before the other has one."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """A team needs no lead."""
+        return add_circle(plugin_folder, lead_is_nullable=True)
+
+    @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+    def test_the_key_that_may_be_null_is_set(
+        self, make_history: MakeHistory, database: str
+    ) -> None:
+        """So that a revision meets rows that have it, and others that do not."""
+        history = make_history(database)
+        history.up()
+        history.fill()
+        with history.connected() as connection:
+            leads = set(connection.scalars(text("SELECT lead_id FROM teams")))
+        assert None in leads
+        assert len(leads) > 1
+
+
+@breaks(
+    MigrationsContract,
+    WALK,
+    "each needs another before it: people.team_id refers to teams, teams.lead_id refers to people, "
+    "and none of these columns can be null",
+    database="sqlite",
+)
+class TestTablesWhoseRowsNeedEachOther:
+    """No table can have its first row before the other."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """A team needs a lead, who needs a team."""
+        return add_circle(plugin_folder, lead_is_nullable=False)
 
 
 @breaks(MigrationsContract, WALK, "the upgrade to notes_0002 fails", database="sqlite")

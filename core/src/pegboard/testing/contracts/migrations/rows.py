@@ -4,9 +4,10 @@ import re
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import islice, product
+from itertools import dropwhile, islice, product
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Enum,
+    ForeignKey,
     Integer,
     Interval,
     LargeBinary,
@@ -28,6 +30,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError, SAWarning, StatementError
@@ -47,12 +50,29 @@ class RowError(Exception):
     """Raised when no row can be made up for a table."""
 
 
+class _CircleError(RowError):
+    """Raised when a row refers to one that cannot be there before it."""
+
+    def __init__(self, keys: list[ForeignKey]) -> None:
+        columns = ", ".join(
+            f"{key.parent.table.name}.{key.parent.name} refers to {key.column.table.name}"
+            for key in keys
+        )
+        super().__init__(
+            f"no row can be the first, as each needs another before it: {columns}, and none of "
+            "these columns can be null; give one of them a value if its key is deferred, and let "
+            "it be null otherwise"
+        )
+
+
 class RowMaker:
     """Fills tables; the rows of one maker have values that no other row of it has."""
 
     def __init__(self, values: RowValues) -> None:
         self._values = values
         self._number = FIRST_NUMBER - 1
+        self._followed: list[ForeignKey] = []
+        """The keys for which rows are being inserted, each to the table of the next."""
 
     def fill(self, connection: Connection, names: Iterable[TableName]) -> None:
         """Insert into each table a row with all values, and one with as few as it can have.
@@ -81,41 +101,56 @@ class RowMaker:
     def _insert(self, connection: Connection, table: Table, *, is_full: bool) -> str:
         """Insert a row; returns why the database took none."""
         reason = ""
-        choices = self._choices(connection, table, is_full=is_full)
+        choices, postponed = self._choices(connection, table, is_full=is_full)
         for values in islice(product(*choices.values()), MOST_TRIES):
             try:
                 with connection.begin_nested():
-                    connection.execute(
+                    row = connection.execute(
                         insert(table).values(dict(zip(choices, values, strict=True)))
                     )
             except (DBAPIError, StatementError) as error:
                 reason = reason or str(error.orig or error).strip()
             else:
+                key = zip(table.primary_key, row.inserted_primary_key or (), strict=False)
+                self._set(connection, postponed, dict(key))
                 return ""
         return reason
 
     def _choices(
         self, connection: Connection, table: Table, *, is_full: bool
-    ) -> dict[str, list[Any]]:
-        """Return the values that each column of a new row may have, the most likely first."""
+    ) -> tuple[dict[str, list[Any]], list[ForeignKey]]:
+        """Return the values that each column of a new row may have, the most likely first.
+
+        Also returns the keys that can be set only once the row is there, as what they refer to has
+        to refer to it.
+        """
         self._number += 1
         given = self._values.get(table.name, {})
-        referring = dict(_references(table))
         checks = [
             one["sqltext"]
             for one in inspect(connection).get_check_constraints(table.name, schema=table.schema)
         ]
         found: dict[str, list[Any]] = {}
+        postponed = []
         for column in table.columns:
             if column.name in given:
                 found[column.name] = [given[column.name]]
-            elif _is_made_by_database(column, connection) or (
+                continue
+            if _is_made_by_database(column, connection) or (
                 not is_full and (column.nullable or column.server_default is not None)
             ):
                 continue
-            elif column.name in referring:
-                found[column.name] = [self._reference(connection, column, referring[column.name])]
-            else:
+            if key := _key_of(column):
+                try:
+                    found[column.name] = [self._reference(connection, key)]
+                except _CircleError:
+                    # A key is not checked while one of its columns is null.
+                    if not any(one.nullable for one in _columns_of(key)):
+                        raise
+                    postponed.append(key)
+                else:
+                    continue
+            if key is None or not column.nullable:
                 literals = [
                     one
                     for check in checks
@@ -123,21 +158,57 @@ class RowMaker:
                     for one in _literals(check, column.type)
                 ]
                 found[column.name] = [value_of(column.type, self._number), *literals]
-        return found
+        return found, postponed
 
-    def _reference(self, connection: Connection, column: Column[Any], target: Column[Any]) -> Any:
-        """Return the key of a row that a foreign key can refer to, which is inserted if need be."""
+    def _reference(self, connection: Connection, key: ForeignKey) -> Any:
+        """Return what a foreign key can refer to; a row is inserted if need be.
+
+        Raises `RowError` if that row would have to refer to one that is not there yet either.
+        """
+        target = key.column
         newest = select(target).order_by(target.desc()).limit(1)
         value = connection.scalar(newest)
-        if value is None and target.table is not column.table:
-            self._insert(connection, target.table, is_full=True)
+        if value is None:
+            followed = [*self._followed, key]
+            if circle := [*dropwhile(lambda one: one.parent.table is not target.table, followed)]:
+                raise _CircleError(circle)
+            self._followed.append(key)
+            try:
+                self._insert(connection, target.table, is_full=True)
+            finally:
+                self._followed.pop()
             value = connection.scalar(newest)
         return value
 
+    def _set(
+        self, connection: Connection, keys: list[ForeignKey], row: dict[Column[Any], Any]
+    ) -> None:
+        """Set keys of a row that has just been inserted, where that can be."""
+        for key in keys:
+            table = key.parent.table
+            # A row that refers to itself is no tree, and a query for all above it would not end.
+            if key.column.table is table or not row:
+                continue
+            is_row = [column == value for column, value in row.items()]
+            with suppress(_CircleError, DBAPIError), connection.begin_nested():
+                values = {
+                    one.parent: self._reference(connection, one)
+                    for one in keys
+                    if one.constraint is key.constraint
+                }
+                connection.execute(update(table).where(*is_row).values(values))
 
-def _references(table: Table) -> Iterator[tuple[str, Column[Any]]]:
-    for key in table.foreign_keys:
-        yield key.parent.name, key.column
+
+def _key_of(column: Column[Any]) -> ForeignKey | None:
+    """Return the foreign key by which to choose a value of a column; of several the narrowest."""
+    by_width = sorted(
+        column.foreign_keys, key=lambda one: (len(_columns_of(one)), one.target_fullname)
+    )
+    return by_width[0] if by_width else None
+
+
+def _columns_of(key: ForeignKey) -> list[Column[Any]]:
+    return [*key.constraint.columns] if key.constraint is not None else [key.parent]
 
 
 def _is_made_by_database(column: Column[Any], connection: Connection) -> bool:
