@@ -17,6 +17,7 @@ from pegboard.migrations import (
     MigrationError,
     downgrade,
     find_drift,
+    remove_history,
     upgrade,
     write_empty_revisions,
     write_revisions,
@@ -205,6 +206,46 @@ def test_tables_may_refer_to_each_other(assemble: Assemble, notes: Notes, writte
             downgrade(app)
             upgrade(app)
             assert () == find_drift(app)
+
+
+def circle(base: Any) -> None:
+    """Define tables that refer to each other, of which none says that its key comes later."""
+
+    class Team(base):  # type: ignore[misc]
+        __tablename__ = "teams"
+        lead_id: Mapped[int | None] = mapped_column(sa.ForeignKey("people.id"))
+
+    class Person(base):  # type: ignore[misc]
+        __tablename__ = "people"
+        team_id: Mapped[int] = mapped_column(sa.ForeignKey("teams.id"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("written_on", DATABASES)
+@pytest.mark.parametrize("downgrade_fails", [False, True])
+def test_tables_in_a_circle_need_nothing_said(
+    assemble: Assemble,
+    notes: Notes,
+    written_on: str,
+    downgrade_fails: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """No command warns of them, as pytest would make an error of that."""
+    notes.define(circle)
+    write_revisions(assemble(written_on))
+    if downgrade_fails:
+        (path,) = notes.versions.glob("*.py")
+        path.write_text(path.read_text().replace("op.drop_table", "op.no_such"))
+    for kind in DATABASES:
+        app = assemble(kind)
+        upgrade(app)
+        assert () == find_drift(app)
+        if not downgrade_fails:
+            downgrade(app)
+            upgrade(app)
+        assert () == write_revisions(app)
+        assert remove_history(app, "notes")
+        with app.app_context():
+            assert [] == sa.inspect(db.engine).get_table_names()
 
 
 def types(app: Flask) -> list[str]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, MetaData, Table, inspect
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db
+from pegboard.migrations.circles import circles_allowed
 from pegboard.migrations.enums import Enums
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.execution import downgrade_history
@@ -122,7 +123,7 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bo
 
 def _drop(connection: Connection, history: History, tables: set[TableName]) -> None:
     types = Enums(connection).dropped_when_unused()
-    with connection.begin(), types:
+    with connection.begin(), types, circles_allowed():
         if history.metadata is not None:
             history.metadata.drop_all(connection)  # with their types and sequences
         mine = {*tables, TableName(None, history.version_table)}
