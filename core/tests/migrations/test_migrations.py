@@ -410,6 +410,32 @@ def test_an_idle_transaction_may_hold_the_migration_lock(
     assert ["notes_0002"] == versions(app)["notes"]
 
 
+def test_the_migration_lock_is_held_without_a_snapshot(
+    make_app: MakeApp, postgres_url: str, notes: Plugin
+) -> None:
+    """An index that is created concurrently would wait for it, whichever driver is in use.
+
+    With psycopg 3 the snapshot of the last query stays, which a transaction of REPEATABLE READ
+    keeps with every driver.
+    """
+    last = """
+        CREATE TABLE last_query AS
+        SELECT query FROM pg_stat_activity JOIN pg_locks USING (pid)
+        WHERE locktype = 'advisory' AND datname = current_database()
+    """
+    notes.write(1, f'op.execute("""{last}""")')
+    app = make_app(plugins=[notes], DATABASE_URL=postgres_url)
+    with app.app_context(), db.engine.connect() as connection:
+        query = connection.scalars(sa.text("SELECT query FROM last_query")).one()
+        connection.rollback()
+        connection.execution_options(isolation_level="REPEATABLE READ")
+        number = connection.connection.driver_connection.info.backend_pid  # type: ignore[union-attr]
+        connection.execute(sa.text(query))
+        with db.engine.connect() as other:
+            state = sa.text("SELECT state, backend_xmin FROM pg_stat_activity WHERE pid = :pid")
+            assert ("idle in transaction", None) == other.execute(state, {"pid": number}).one()
+
+
 def test_a_lock_that_another_holds_is_waited_for(
     make_app: MakeApp, postgres_url: str, notes: Plugin
 ) -> None:

@@ -24,6 +24,13 @@ _UNLIMIT_TRANSACTION = text(
     "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
 )
 
+_KEEP_NO_SNAPSHOT = text("SHOW transaction_isolation")
+"""Ends what the query before it has left, and leaves nothing itself.
+
+A driver such as psycopg 3 sends queries by the extended protocol, by which PostgreSQL keeps the
+last one open, with its snapshot, until another comes. SHOW needs no snapshot.
+"""
+
 
 @contextmanager
 def migration_lock(report: Report) -> Iterator[Connection]:
@@ -55,7 +62,8 @@ def _advisory_lock(engine: Engine, report: Report) -> Iterator[Connection]:
 
     A lock of the session would not do: behind a transaction pooler such as PgBouncer it would stay
     with a connection of the pooler, and be released on another. The transaction executes nothing
-    but short queries, so it keeps no snapshot for which `CREATE INDEX CONCURRENTLY` would wait.
+    but short queries, and `SHOW` as the last before each other transaction, so it keeps no snapshot
+    for which `CREATE INDEX CONCURRENTLY` would wait.
     """
     own = Engine(engine.pool.recreate(), engine.dialect, engine.url)
     try:
@@ -82,7 +90,7 @@ def _lock(holder: Connection, report: Report) -> None:
 def _check(holder: Connection) -> None:
     """Raise `MigrationError` if the lock has been lost; called before each transaction."""
     try:
-        holder.scalar(select(1))
+        holder.scalar(_KEEP_NO_SNAPSHOT)
     except SQLAlchemyError as error:
         message = (
             "the connection that held the migration lock is lost, and another process may have "
