@@ -22,7 +22,8 @@ from pegboard_cache_redis.models import table
 pytest_plugins = ["pegboard.testing.fixtures"]
 
 # These look at what is cached of items.
-collect_ignore = [] if find_spec("pegboard_items") else ["test_faults.py", "test_planted.py"]
+WITH_ITEMS = ["test_faults.py", "test_migrations.py", "test_planted.py"]
+collect_ignore = [] if find_spec("pegboard_items") else WITH_ITEMS
 
 PATIENCE = 60
 Action = Callable[[], Any]

@@ -23,7 +23,7 @@ from pegboard.cache.invalidation import RowWrites, Tables
 from pegboard.cache.row_reader import RowReader, is_autocommit, is_of_reader
 from pegboard.cache.strategy import CacheStrategy, SharedStrategy
 from pegboard.cache.writes import Writes
-from pegboard.database import ignores, only_reads
+from pegboard.database import ignores, is_of_platform, of_platform, only_reads
 
 EXTENSION = "pegboard.coherence"
 
@@ -77,7 +77,9 @@ class WriterTransaction:
         """Run a statement; returns its rows."""
         cursor = self._connection.cursor()
         try:
-            cursor.execute(_text_of(statement, self._dialect))
+            # The writer, such as a migration, has not asked for it.
+            with of_platform():
+                cursor.execute(_text_of(statement, self._dialect))
             return list(cursor.fetchall()) if cursor.description else []
         finally:
             cursor.close()
@@ -120,7 +122,7 @@ class Coherence:
         compiled = context.compiled
         statement = getattr(compiled, "statement", None)
         is_dml = isinstance(statement, Insert | Update | Delete)
-        if is_of_reader(context.execution_options):
+        if is_of_reader(context.execution_options) or is_of_platform():
             return
         if not is_dml and _only_reads(statement, compiled, text):
             return
@@ -153,7 +155,7 @@ class Coherence:
         _many: object,
     ) -> None:
         """Note what can be seen only now, and release what the statement itself has committed."""
-        if is_of_reader(context.execution_options):
+        if is_of_reader(context.execution_options) or is_of_platform():
             return
         for note in vars(context).pop(_AFTER, ()):
             note()

@@ -139,7 +139,11 @@ class Transaction(Protocol):
     """The connection of a writer: in its transaction before the commit, in a new one after it."""
 
     def execute(self, statement: Executable) -> Sequence[Any]:
-        """Run a SQLAlchemy statement; returns its rows."""
+        """Run a SQLAlchemy statement; returns its rows.
+
+        It counts as the platform's own, not as the writer's: a migration that must not touch the
+        strategy's tables is not refused for it.
+        """
 
     def commit(self) -> None:
         """Commit what was executed since the writer's own commit; only for `release`."""

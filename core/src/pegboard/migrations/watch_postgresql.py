@@ -6,6 +6,9 @@ of rows that a foreign key points to say that nothing was touched, a lock of wri
 were, and for all others the definition of the table is compared with what it was. The sequences
 that belong to a table count as the table.
 
+The platform's own statements, as of a commit that turns caching off, may write to any table. Their
+locks tell nothing of the revision any more, so it is judged before the first of them.
+
 What cannot run in a transaction, such as CREATE INDEX CONCURRENTLY, leaves no locks and cannot be
 rolled back: there the table is read from the text of each statement before it is executed.
 """
@@ -16,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event, text
 
-from pegboard.database import WatchedConnection
+from pegboard.database import WatchedConnection, is_of_platform, of_platform
 from pegboard.migrations.postgresql_tables import (
     TableState,
     find_parts,
@@ -150,9 +153,14 @@ class _Watch:
         self._triggers = [*connection.scalars(_TRIGGERS)]
         self._refusals: dict[TableName, Exception] = {}
         """What is raised for the watched tables that the text of a statement has named."""
+        self._written_by_platform: set[TableName] = set()
+        """The watched tables to which the platform's own statements write in the transaction."""
 
     def note_statement(self, statement: str) -> None:
         """Take note of a statement of the transaction; refuse it if it leaves no locks to read."""
+        if is_of_platform():
+            self._note_platform(statement)
+            return
         for table in self._changed_by(statement) - self._refusals.keys():
             self._refusals[table] = self._refuse(table)
         driver: Any = self._connection.connection.driver_connection
@@ -162,22 +170,37 @@ class _Watch:
         if is_commit:
             self.refuse_commit()
 
+    def _note_platform(self, statement: str) -> None:
+        """Take note of a statement of the platform's own, once the revision is judged."""
+        if new := self._changed_by(statement) - self._written_by_platform:
+            self._refuse_touched()
+            self._written_by_platform |= new
+
     def refuse_statement(self, statement: str) -> None:
         """Raise for a statement that by its text touches a watched table, or may."""
+        if is_of_platform():
+            return
         unnamed = {one for one in self._tables.values() if may_change_unnamed(statement, one)}
         if tables := self._changed_by(statement) | unnamed:
             raise self._refuse(min(tables, key=str))
 
     def refuse_commit(self) -> None:
         """Roll back and raise if the transaction has touched a watched table."""
-        if table := self._touched():
-            # SQLAlchemy does not roll back what it has begun to commit.
-            self._connection.dialect.do_rollback(self._connection.connection)
-            raise self._refusals.get(table) or self._refuse(table)
+        self._refuse_touched()
+        self._written_by_platform.clear()
 
     def _changed_by(self, statement: str) -> set[TableName]:
         names = tables_changed_by(statement)
         return {self._table_of.get(name, name) for name in names} & {*self._watched.values()}
+
+    def _refuse_touched(self) -> None:
+        # A query for which a cache took the commit as done would let go of what it fences.
+        with of_platform():
+            table = self._touched()
+        if table:
+            # SQLAlchemy does not roll back what it has begun to commit.
+            self._connection.dialect.do_rollback(self._connection.connection)
+            raise self._refusals.get(table) or self._refuse(table)
 
     def _touched(self) -> TableName | None:
         """Return a watched table that the transaction has touched; None without one."""
@@ -204,5 +227,7 @@ class _Watch:
         """Return whether a statement has written a table, and not a foreign key or a trigger."""
         if self._watched[oid] in self._refusals:
             return True
+        if self._watched[oid] in self._written_by_platform:
+            return False
         parameters = {"written": [*written], "table": oid, "triggers": self._triggers}
         return not self._connection.scalar(_WRITES_ON, parameters)

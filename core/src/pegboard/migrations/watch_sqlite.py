@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
+from pegboard.database import is_of_platform
 from pegboard.migrations.table_names import TableName
 from pegboard.migrations.taken_connections import visit_taken_connections
 
@@ -120,6 +121,8 @@ class _Watch:
         schema: str | None,
         trigger: str | None,
     ) -> int:
+        if is_of_platform():
+            return sqlite3.SQLITE_OK
         # What a trigger does is the doing of those who created it.
         if trigger is not None and trigger not in self._own_triggers:
             return sqlite3.SQLITE_OK
