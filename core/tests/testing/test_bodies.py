@@ -1,6 +1,7 @@
 """Tests of bodies that are made from a schema."""
 
 import enum
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
@@ -136,3 +137,68 @@ def test_the_example_of_a_field_comes_first() -> None:
     bodies = body_of(ToolSchema)
     assert {"name": "Hammer"} == bodies.valid
     assert "no_such_field" not in {wrong.field for wrong in bodies.invalid}
+
+
+@pytest.mark.parametrize(
+    "field, value, too_small, too_large",
+    [
+        (
+            fields.Date(validate=validate.Range(date(2030, 1, 1), date(2031, 12, 31))),
+            "2031-01-01",
+            "2029-12-31",
+            "2032-01-01",
+        ),
+        (
+            fields.Date("%d.%m.%Y", validate=validate.Range(date(2030, 1, 1), date(2031, 12, 31))),
+            "01.01.2031",
+            "31.12.2029",
+            "01.01.2032",
+        ),
+        (
+            fields.AwareDateTime(
+                validate=validate.Range(
+                    datetime(2030, 1, 1, tzinfo=UTC),
+                    datetime(2031, 1, 1, tzinfo=UTC),
+                    max_inclusive=False,
+                )
+            ),
+            "2030-06-01T00:00:00Z",
+            "2029-12-31T00:00:00+00:00",
+            "2031-01-01T00:00:00+00:00",
+        ),
+        (
+            fields.Time(validate=validate.Range(time(8), time(20))),
+            "12:00:00",
+            "07:59:00",
+            "20:01:00",
+        ),
+        (
+            fields.TimeDelta(
+                "minutes", validate=validate.Range(timedelta(seconds=30), timedelta(minutes=5))
+            ),
+            2,
+            0.5 - 1 / 60,
+            5 + 1 / 60,
+        ),
+    ],
+    ids=["date", "date with a format", "date and time", "time", "span"],
+)
+def test_times_are_beyond_their_bounds(
+    field: fields.Field[object], value: object, too_small: object, too_large: object
+) -> None:
+    """As the field would send them."""
+    bodies = body_of(Schema.from_dict({"at": field}), at=value)
+    wrong = {one.reason: one.body["at"] for one in bodies.invalid}
+    assert (too_small, too_large) == (wrong["too small"], wrong["too large"])
+
+
+def test_nothing_is_beyond_the_first_and_the_last_of_a_type() -> None:
+    """The other ways to be wrong are still told."""
+
+    class LastSchema(Schema):
+        day = fields.Date(validate=validate.Range(date.min, date.max))
+        hour = fields.Time(validate=validate.Range(time.min, time.max))
+
+    reasons = {one.reason for one in body_of(LastSchema).invalid}
+    assert not {"too small", "too large"} & reasons
+    assert "a text" in reasons

@@ -1,0 +1,65 @@
+"""Values that a field of a marshmallow schema refuses, and what is wrong with them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from marshmallow import fields, validate
+
+from pegboard.testing.field_values import as_sent, lengths_of, valid_values, validators_of
+from pegboard.testing.ordered_values import moved
+
+_ANY: tuple[tuple[str, object], ...] = (
+    ("an object", {"a": 1}),
+    ("a list", [[]]),
+    ("a number", 7.5),
+    ("a text", "no such value"),
+    ("an empty text", ""),
+    ("a line break", "a\nb"),
+    ("a NUL character", "a\0b"),
+)
+"""Values that may be wrong for a field, and what they are."""
+
+
+def wrong_values(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
+    """Yield what may be wrong with a value of the field, and the value, in every way known."""
+    yield from _wrong_lengths(field)
+    yield from _wrong_entries(field)
+    yield from _out_of_range(field)
+    yield from _not_a_choice(field)
+    yield from _ANY
+
+
+def _wrong_lengths(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
+    least, most = lengths_of(field)
+    if most is not None:
+        yield "too long", _of_length(field, most + 1)
+    if least:
+        yield "too short", _of_length(field, least - 1)
+
+
+def _of_length(field: fields.Field[Any], length: int) -> object:
+    if isinstance(field, fields.List):
+        return [next(valid_values(field.inner), "a")] * length
+    return "a" * length
+
+
+def _wrong_entries(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
+    if isinstance(field, fields.List):
+        for reason, value in wrong_values(field.inner):
+            yield f"an entry is {reason}", [value]
+
+
+def _out_of_range(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
+    for one in validators_of(field, validate.Range):
+        for reason, bound, is_allowed, step in (
+            ("too small", one.min, one.min_inclusive, -1),
+            ("too large", one.max, one.max_inclusive, 1),
+        ):
+            beyond = moved(bound, step) if is_allowed else bound
+            if beyond is not None:
+                yield reason, as_sent(field, beyond)
+
+
+def _not_a_choice(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
+    if validators_of(field, validate.OneOf) or isinstance(field, fields.Enum):
+        yield "not one of its choices", "no such choice"
