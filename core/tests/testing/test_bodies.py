@@ -4,7 +4,15 @@ import enum
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import (
+    EXCLUDE,
+    INCLUDE,
+    Schema,
+    ValidationError,
+    fields,
+    validate,
+    validates_schema,
+)
 
 from pegboard.resources import Decimal, Line, Moment, Text
 from pegboard.testing.bodies import Bodies, body_of
@@ -21,6 +29,22 @@ class AuthorSchema(Schema):
     """What is inside another."""
 
     name = fields.String(required=True, validate=validate.Length(2, 10))
+
+
+class LineSchema(Schema):
+    """A row of a list."""
+
+    sku = fields.String(required=True, validate=validate.Length(min=3))
+    count = fields.Integer(required=True, validate=validate.Range(min=1))
+
+
+class OrderSchema(Schema):
+    """Lists of rows, in each way that one is declared."""
+
+    lines = fields.Nested(LineSchema, many=True, required=True, validate=validate.Length(2, 3))
+    gifts = fields.Nested(LineSchema(many=True))
+    extras = fields.List(fields.Nested(LineSchema))
+    lenient = fields.Nested(LineSchema, unknown=EXCLUDE)
 
 
 class EverySchema(Schema):
@@ -123,6 +147,77 @@ def test_a_value_that_cannot_be_guessed_is_asked_for() -> None:
     assert {"prime": 7919} == body_of(PrimeSchema, prime=7919).valid
     with pytest.raises(LookupError, match="takes no prim, but prime"):
         body_of(PrimeSchema, prim=7919)
+
+
+def test_rows_are_made_and_are_wrong_in_turn() -> None:
+    """As many as the list must have; the first one is wrong, and the others are as they were."""
+    bodies = body_of(OrderSchema)
+    row = {"sku": "Example", "count": 1}
+    assert {"lines": [row, row], "gifts": [row], "extras": [row], "lenient": row} == bodies.valid
+    changed = bodies.valid
+    changed["lines"][0]["count"] = 2
+    assert row == changed["lines"][1]
+    found = {str(wrong): wrong.body for wrong in bodies.invalid}
+    assert [{"sku": "Example", "count": 0}, row] == found["lines.count: too small"]["lines"]
+    assert [row] * 4 == found["lines: too long"]["lines"]
+    assert [row] == found["lines: too short"]["lines"]
+    assert {
+        "lines: missing",
+        "lines: an entry is a text",
+        "lines.sku: missing",
+        "lines.sku: too short",
+        "lines.no_such_field: unknown",
+        "gifts.sku: too short",
+        "extras.sku: too short",
+        "extras: an entry is a text",
+        "lenient.sku: too short",
+    } <= set(found)
+    # The field says what happens to it, not the schema inside.
+    assert "lenient.no_such_field: unknown" not in found
+
+
+def test_a_schema_of_many_gives_one_body() -> None:
+    """As its operations take them one by one."""
+    bodies = body_of(LineSchema(many=True))
+    assert {"sku": "Example", "count": 1} == bodies.valid
+    assert "count: too small" in {str(wrong) for wrong in bodies.invalid}
+
+
+def test_a_value_inside_another_is_asked_for_where_it_can_be_given() -> None:
+    """The field has its whole name, and the call is that of the schema outside."""
+
+    class PartSchema(Schema):
+        number = fields.Integer(required=True, validate=validate.OneOf([]))
+
+    class MachineSchema(Schema):
+        parts = fields.Nested(PartSchema, many=True)
+
+    expected = (
+        "no valid value is known for parts.number of MachineSchema: give its metadata an example, "
+        "or write body_of(MachineSchema, parts=...)"
+    )
+    with pytest.raises(LookupError) as refused:
+        body_of(MachineSchema)
+    assert expected == str(refused.value)
+    assert {"parts": []} == body_of(MachineSchema, parts=[]).valid
+
+
+def test_values_that_only_the_schema_refuses_are_asked_for_by_name() -> None:
+    """It is the field that its validator names."""
+
+    class StaySchema(Schema):
+        begin = fields.Date(required=True)
+        end = fields.Date(required=True)
+
+        @validates_schema
+        def _check(self, data: dict[str, date], **_: object) -> None:
+            if data["end"] <= data["begin"]:
+                message = "Not after the beginning."
+                raise ValidationError(message, "end")
+
+    with pytest.raises(LookupError, match=r"as in body_of\(StaySchema, end=\.\.\.\)$"):
+        body_of(StaySchema)
+    assert "2024-01-02" == body_of(StaySchema, end="2024-01-02").valid["end"]
 
 
 def test_the_example_of_a_field_comes_first() -> None:

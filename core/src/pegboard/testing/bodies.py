@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, fields
 
-from pegboard.testing.field_values import fields_of, key_of, values_of
+from pegboard.testing.field_values import NoValueError, fields_of, key_of, values_of
 from pegboard.testing.wrong_values import wrong_values
 
 __all__ = ["Bodies", "InvalidBody", "body_of"]
@@ -67,12 +67,8 @@ class Bodies:
             one = InvalidBody(name, reason, body)
             if str(one) not in found and self._refuses_only(name, body):
                 found[str(one)] = one
-        for name, field in fields_of(self.schema).items():
-            if isinstance(field, fields.Nested) and isinstance(self.values[name], dict):
-                for inner in Bodies(field.schema, self.values[name]).invalid:
-                    whole = {**self.valid, name: inner.body}
-                    one = InvalidBody(f"{name}.{inner.field}", inner.reason, whole)
-                    found[str(one)] = one
+        for one in self._inside():
+            found[str(one)] = one
         return list(found.values())
 
     def _attempts(self) -> Iterator[tuple[str, str, object]]:
@@ -86,9 +82,25 @@ class Bodies:
         if self.schema.unknown == RAISE:
             yield "no_such_field", "unknown", 1
 
+    def _inside(self) -> Iterator[InvalidBody]:
+        """Yield bodies of which a field of an object inside is wrong, of a list the first one's."""
+        for name, field in fields_of(self.schema).items():
+            nested = field.inner if isinstance(field, fields.List) else field
+            value = self.values[name]
+            rows = value if isinstance(value, list) else [value]
+            if not isinstance(nested, fields.Nested) or not rows or not isinstance(rows[0], dict):
+                continue
+            for inner in Bodies(nested.schema, rows[0]).invalid:
+                body = self.valid
+                if isinstance(value, list):
+                    body[name][0] = inner.body
+                else:
+                    body[name] = inner.body
+                if self._refuses_only(name, body):
+                    yield InvalidBody(f"{name}.{inner.field}", inner.reason, body)
+
     def _refuses_only(self, name: str, body: dict[str, Any]) -> bool:
-        messages = self.schema.validate(body)
-        return set(messages) == {name}
+        return {name} == set(self.schema.validate(body, many=False))
 
 
 def body_of(schema: Schema | type[Schema], **values: Any) -> Bodies:
@@ -99,15 +111,23 @@ def body_of(schema: Schema | type[Schema], **values: Any) -> Bodies:
     name in `values` that the schema does not have.
     """
     found = schema() if isinstance(schema, type) else schema
-    known = fields_of(found)
+    title, known = type(found).__name__, fields_of(found)
     if unknown := sorted(set(values) - set(known)):
-        message = f"{type(found).__name__} takes no {', '.join(unknown)}, but {', '.join(known)}"
+        message = f"{title} takes no {', '.join(unknown)}, but {', '.join(known)}"
         raise LookupError(message)
-    bodies = Bodies(found, values_of(found, values))
-    if messages := found.validate(bodies.valid):
+    try:
+        bodies = Bodies(found, values_of(found, values))
+    except NoValueError as error:
         message = (
-            f"{type(found).__name__} refuses {bodies.valid}: {messages}; give other values, as in "
-            f"body_of({type(found).__name__}, {next(iter(known), 'name')}=...)"
+            f"no valid value is known for {error} of {title}: give its metadata an example, or "
+            f"write body_of({title}, {error.path[0]}=...)"
+        )
+        raise LookupError(message) from None
+    if messages := found.validate(bodies.valid, many=False):
+        wrong = next((name for name in known if name in messages), next(iter(known), "name"))
+        message = (
+            f"{title} refuses {bodies.valid}: {messages}; give other values, as in "
+            f"body_of({title}, {wrong}=...)"
         )
         raise LookupError(message)
     return bodies

@@ -1,5 +1,6 @@
 """Values that the fields of a marshmallow schema take, as clients send them."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -22,13 +23,22 @@ _SPECIAL: tuple[tuple[type[fields.Field[Any]], tuple[object, ...]], ...] = (
 )
 
 
+class NoValueError(LookupError):
+    """Raised when no valid value of a field is known."""
+
+    def __init__(self, *path: str) -> None:
+        super().__init__(".".join(path))
+        self.path = path
+        """The names of the fields that it is in, the outermost first, and its own."""
+
+
 def values_of(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return a value of each field that clients may send; `given` are those of some of them.
 
-    Raises `LookupError` for a field of which none is known.
+    Raises `NoValueError` for a field of which none is known.
     """
     return {
-        name: given[name] if name in given else _choose(schema, name, field)
+        name: given[name] if name in given else _choose(name, field)
         for name, field in fields_of(schema).items()
     }
 
@@ -72,6 +82,16 @@ def lengths_of(field: fields.Field[Any]) -> tuple[int, int | None]:
     return max(least, default=0), min(most, default=None)
 
 
+def has_rows(field: fields.Field[Any]) -> bool:
+    """Whether the field's value is a list of objects that have a schema."""
+    return isinstance(field, fields.Nested) and bool(field.schema.many)
+
+
+def list_of(entry: Any, length: int) -> list[Any]:
+    """Return a list of copies of an entry."""
+    return [copy.deepcopy(entry) for _ in range(length)]
+
+
 def as_sent(field: fields.Field[Any], value: Any) -> Any:
     """Return a value of the field's type, such as a date, as the field would send it."""
     try:
@@ -83,15 +103,14 @@ def as_sent(field: fields.Field[Any], value: Any) -> Any:
     return str(sent) if isinstance(sent, Decimal) else sent
 
 
-def _choose(schema: Schema, name: str, field: fields.Field[Any]) -> Any:
+def _choose(name: str, field: fields.Field[Any]) -> Any:
     """Return the first value that the field takes."""
-    for value in valid_values(field):
-        return value
-    message = (
-        f"no valid value is known for {name} of {type(schema).__name__}: give its metadata an "
-        f"example, or write body_of({type(schema).__name__}, {name}=...)"
-    )
-    raise LookupError(message)
+    try:
+        for value in valid_values(field):
+            return value
+    except NoValueError as error:
+        raise NoValueError(name, *error.path) from None
+    raise NoValueError(name)
 
 
 def _candidates(field: fields.Field[Any]) -> Iterator[Any]:
@@ -121,11 +140,10 @@ def _composed(field: fields.Field[Any]) -> Iterator[Any]:
     """Yield values of a field that holds others, or that names members of an enumeration."""
     if isinstance(field, fields.Nested):
         row = values_of(field.schema, {})
-        yield [row] if field.many else row
+        yield list_of(row, max(lengths_of(field)[0], 1)) if has_rows(field) else row
     elif isinstance(field, fields.List):
-        least, _ = lengths_of(field)
         for entry in valid_values(field.inner):
-            yield [entry] * max(least, 1)
+            yield list_of(entry, max(lengths_of(field)[0], 1))
             break
         yield []
     elif isinstance(field, fields.Dict | fields.Mapping):

@@ -1,11 +1,19 @@
 """Values that a field of a marshmallow schema refuses, and what is wrong with them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from marshmallow import fields, validate
 
-from pegboard.testing.field_values import as_sent, lengths_of, valid_values, validators_of
+from pegboard.testing.field_values import (
+    as_sent,
+    has_rows,
+    lengths_of,
+    list_of,
+    valid_values,
+    validators_of,
+    values_of,
+)
 from pegboard.testing.ordered_values import moved
 
 _ANY: tuple[tuple[str, object], ...] = (
@@ -38,15 +46,19 @@ def _wrong_lengths(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
 
 
 def _of_length(field: fields.Field[Any], length: int) -> object:
+    if isinstance(field, fields.Nested) and has_rows(field):
+        return list_of(values_of(field.schema, {}), length)
     if isinstance(field, fields.List):
-        return [next(valid_values(field.inner), "a")] * length
+        return list_of(next(valid_values(field.inner), "a"), length)
     return "a" * length
 
 
 def _wrong_entries(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
+    entries: Iterable[tuple[str, object]] = _ANY if has_rows(field) else ()
     if isinstance(field, fields.List):
-        for reason, value in wrong_values(field.inner):
-            yield f"an entry is {reason}", [value]
+        entries = wrong_values(field.inner)
+    for reason, value in entries:
+        yield f"an entry is {reason}", [value]
 
 
 def _out_of_range(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
