@@ -2,6 +2,7 @@
 
 import enum
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal as DecimalNumber
 
 import pytest
 from marshmallow import (
@@ -285,6 +286,71 @@ def test_times_are_beyond_their_bounds(
     bodies = body_of(Schema.from_dict({"at": field}), at=value)
     wrong = {one.reason: one.body["at"] for one in bodies.invalid}
     assert (too_small, too_large) == (wrong["too small"], wrong["too large"])
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        (fields.Date(validate=validate.Range(min=date(2030, 1, 1))), "2030-01-01"),
+        (fields.Date(validate=validate.Range(max=date(2020, 1, 1))), "2020-01-01"),
+        (
+            fields.Date(validate=validate.Range(min=date(2030, 1, 1), min_inclusive=False)),
+            "2030-01-02",
+        ),
+        (fields.Date("%d.%m.%Y"), "01.01.2024"),
+        (fields.Date(validate=validate.OneOf([date(2030, 1, 1)])), "2030-01-01"),
+        (fields.Time("%H:%M"), "12:00"),
+        (fields.DateTime("%Y"), "2024"),
+        (
+            fields.AwareDateTime(validate=validate.Range(min=datetime(2030, 1, 1, tzinfo=UTC))),
+            "2030-01-01T00:00:00+00:00",
+        ),
+        (fields.TimeDelta(validate=validate.Range(max=timedelta(seconds=30))), 30.0),
+        (fields.Integer(validate=validate.NoneOf([1])), 2),
+        (fields.Integer(validate=[validate.Range(max=9), validate.NoneOf([9, 8, 1])]), 7),
+        (
+            fields.Float(
+                validate=[
+                    validate.Range(min=0, min_inclusive=False),
+                    validate.Range(max=1, max_inclusive=False),
+                ]
+            ),
+            0.5,
+        ),
+        (fields.Decimal(validate=validate.OneOf([DecimalNumber("2.50")])), "2.50"),
+        (Decimal(validate=validate.Range(min=DecimalNumber(20))), "20"),
+        (
+            fields.List(
+                fields.String(), validate=[validate.ContainsOnly(["x", "y"]), validate.Length(2)]
+            ),
+            ["x", "x"],
+        ),
+        (fields.List(fields.Integer(), validate=validate.ContainsNoneOf([1])), [2]),
+        (
+            fields.String(validate=[validate.ContainsOnly("xy"), validate.Length(3)]),
+            "xxx",
+        ),
+        (fields.Dict(values=fields.Integer(), validate=validate.Length(2)), {"0": 1, "1": 1}),
+        (fields.Tuple((fields.Integer(), fields.Date())), [1, "2024-01-01"]),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_value_is_found_where_validators_leave_one(
+    field: fields.Field[object], value: object
+) -> None:
+    """A bound, a value between bounds, a choice, the parts of one, or the next that is free."""
+    bodies = body_of(Schema.from_dict({"field": field}))
+    assert {"field": value} == bodies.valid
+    assert bodies.invalid
+
+
+def test_an_entry_that_is_no_choice_is_wrong() -> None:
+    """The list is one, so nothing else is wrong with it."""
+    tags = fields.List(fields.String(), validate=validate.ContainsOnly(["x", "y"]))
+    wrong = {
+        one.reason: one.body["tags"] for one in body_of(Schema.from_dict({"tags": tags})).invalid
+    }
+    assert ["no such choice"] == wrong["an entry is not one of its choices"]
 
 
 def test_nothing_is_beyond_the_first_and_the_last_of_a_type() -> None:

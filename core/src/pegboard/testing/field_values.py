@@ -2,10 +2,14 @@
 
 import copy
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, missing, validate
+
+from pegboard.testing.ordered_values import between, moved
 
 _TEXTS = ("Example", "example", "a", "A", "1", "12345", "a1b2c3d4", "2024-01-01", "#ffffff")
 _SPECIAL: tuple[tuple[type[fields.Field[Any]], tuple[object, ...]], ...] = (
@@ -15,12 +19,17 @@ _SPECIAL: tuple[tuple[type[fields.Field[Any]], tuple[object, ...]], ...] = (
     (fields.IPv4, ("192.0.2.1",)),
     (fields.IP, ("192.0.2.1", "2001:db8::1")),
     (fields.IPInterface, ("192.0.2.1/24", "2001:db8::1/64")),
-    (fields.Date, ("2024-01-01",)),
-    (fields.Time, ("12:00:00",)),
-    (fields.DateTime, ("2024-01-01T00:00:00", "2024-01-01T00:00:00+00:00", 1704067200)),
-    (fields.TimeDelta, (60,)),
     (fields.Boolean, (True,)),
 )
+_DAY = datetime(2024, 1, 1, tzinfo=UTC)
+_ORDERED: tuple[tuple[type[fields.Field[Any]], tuple[object, ...]], ...] = (
+    (fields.Number, (1,)),
+    (fields.Date, (_DAY.date(),)),
+    (fields.Time, (time(12),)),
+    (fields.DateTime, (_DAY.replace(tzinfo=None), _DAY)),
+    (fields.TimeDelta, (timedelta(seconds=60),)),
+)
+"""Values of types that have an order, before they are sent."""
 
 
 class NoValueError(LookupError):
@@ -117,16 +126,14 @@ def _candidates(field: fields.Field[Any]) -> Iterator[Any]:
     """Yield values that the field may take, the likeliest first."""
     if "example" in field.metadata:
         yield field.metadata["example"]
-    for validator in validators_of(field, validate.OneOf):
-        yield from validator.choices
-    for validator in validators_of(field, validate.Equal):
-        yield validator.comparable
+    for value in _named(field):
+        yield from (as_sent(field, value), value)
     yield from _composed(field)
     for kind, values in _SPECIAL:
         if isinstance(field, kind):
             yield from values
-    if isinstance(field, fields.Number):
-        yield from _numbers(field)
+    for value in _in_order(field):
+        yield as_sent(field, value)
     if isinstance(field, fields.String):
         yield from _texts(field)
     if type(field) in {fields.Raw, fields.Field, fields.Method, fields.Function}:
@@ -136,39 +143,63 @@ def _candidates(field: fields.Field[Any]) -> Iterator[Any]:
         yield None
 
 
+def _named(field: fields.Field[Any]) -> Iterator[Any]:
+    """Yield the values that the validators of a field name."""
+    for one in validators_of(field, validate.OneOf):
+        if not isinstance(one, validate.ContainsOnly):  # these are what is in a value
+            yield from one.choices
+    for one in validators_of(field, validate.Equal):
+        yield one.comparable
+
+
 def _composed(field: fields.Field[Any]) -> Iterator[Any]:
     """Yield values of a field that holds others, or that names members of an enumeration."""
     if isinstance(field, fields.Nested):
         row = values_of(field.schema, {})
         yield list_of(row, max(lengths_of(field)[0], 1)) if has_rows(field) else row
     elif isinstance(field, fields.List):
-        for entry in valid_values(field.inner):
+        named = (as_sent(field.inner, part) for part in _parts(field))
+        for entry in chain(named, valid_values(field.inner)):
             yield list_of(entry, max(lengths_of(field)[0], 1))
-            break
         yield []
+    elif isinstance(field, fields.Tuple):
+        yield [next(valid_values(one), None) for one in field.tuple_fields]
     elif isinstance(field, fields.Dict | fields.Mapping):
         key = next(valid_values(field.key_field), "a") if field.key_field else "a"
         value = next(valid_values(field.value_field), 1) if field.value_field else 1
-        yield from ({key: value}, {})
+        least, _ = lengths_of(field)
+        yield from ({key: value}, {str(number): value for number in range(least)}, {})
     elif isinstance(field, fields.Enum):
         members = field.enum.__members__
         yield from [*members, *(one.value for one in members.values())]
 
 
-def _numbers(field: fields.Field[Any]) -> Iterator[Any]:
-    for one in validators_of(field, validate.Range):
-        step = 0 if one.min_inclusive else 1
-        if one.min is not None:
-            yield as_sent(field, one.min + step)
-        if one.max is not None:
-            yield as_sent(field, one.max - (0 if one.max_inclusive else 1))
-        if one.min is not None and one.max is not None:
-            yield as_sent(field, (one.min + one.max) / 2)
-    yield as_sent(field, 1)
+def _parts(field: fields.Field[Any]) -> list[Any]:
+    """Return what a value of the field may consist of, if its validators say it."""
+    return [part for one in validators_of(field, validate.ContainsOnly) for part in one.choices]
+
+
+def _in_order(field: fields.Field[Any]) -> Iterator[Any]:
+    """Yield values at the bounds of a field, between them, and usual ones of its type."""
+    ranges = validators_of(field, validate.Range)
+    starts = [(one.min, 1, one.min_inclusive) for one in ranges]
+    starts += [(one.max, -1, one.max_inclusive) for one in ranges]
+    for kind, values in _ORDERED:
+        if isinstance(field, kind):
+            starts += [(value, 1, True) for value in values]
+    # So many values may be refused one by one; the next is not.
+    refused = sum(len([*one.iterable]) for one in validators_of(field, validate.NoneOf))
+    found = [
+        moved(start, steps * direction)
+        for start, direction, is_allowed in starts
+        for steps in range(0 if is_allowed else 1, refused + 2)
+    ]
+    found += [between(one.min, other.max) for one in ranges for other in ranges]
+    yield from (value for value in found if value is not None)
 
 
 def _texts(field: fields.Field[Any]) -> Iterator[str]:
     least, most = lengths_of(field)
-    for text in _TEXTS:
+    for text in (*map(str, _parts(field)), *_TEXTS):
         padded = text if len(text) >= least else (text * least)[:least]
         yield padded if most is None else padded[:most]

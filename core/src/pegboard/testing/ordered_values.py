@@ -9,6 +9,8 @@ def moved(value: Any, steps: int) -> Any:
 
     A step is so large that a value which is sent in part, as a time without seconds, differs too.
     """
+    if not steps:
+        return value
     try:
         if isinstance(value, time):
             there = datetime.combine(date(2000, 1, 1), value) + timedelta(minutes=steps)
@@ -16,5 +18,13 @@ def moved(value: Any, steps: int) -> Any:
         if isinstance(value, date):  # or a datetime
             return value + timedelta(days=steps)
         return value + (timedelta(seconds=steps) if isinstance(value, timedelta) else steps)
+    except (OverflowError, TypeError):
+        return None
+
+
+def between(low: Any, high: Any) -> Any:
+    """Return the value in the middle of two; None if there is none."""
+    try:
+        return low + (high - low) / 2
     except (OverflowError, TypeError):
         return None

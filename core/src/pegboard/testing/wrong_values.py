@@ -75,3 +75,5 @@ def _out_of_range(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
 def _not_a_choice(field: fields.Field[Any]) -> Iterator[tuple[str, object]]:
     if validators_of(field, validate.OneOf) or isinstance(field, fields.Enum):
         yield "not one of its choices", "no such choice"
+    if isinstance(field, fields.List) and validators_of(field, validate.ContainsOnly):
+        yield "an entry is not one of its choices", ["no such choice"]
