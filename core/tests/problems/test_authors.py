@@ -304,6 +304,43 @@ MISTAKES = {
         "import click\n@click.command('db')\ndef run(): ...\n"
         + hook("pegboard_commands()", "return [run]"),
     ),
+    "a command of a set-up that is taken": Mistake(
+        Code.COLLISION_COMMAND,
+        "command db belongs to the core already, at example_shop/plugin.py:2",
+        "Rename it in shop.",
+        "def run(): ...\n" + hook("pegboard_setup(app)", "app.cli.command('db')(run)"),
+    ),
+    "a command of a set-up that another plugin has": Mistake(
+        Code.COLLISION_COMMAND,
+        "command stock belongs to plugin stock (example-stock 1.0) too, at "
+        "example_shop/plugin.py:2 and example_stock/plugin.py:3",
+        "Rename it in one of the two, shop or stock, or disable one of the two plugins.",
+        "def run(): ...\n" + hook("pegboard_setup(app)", "app.cli.command('stock')(run)"),
+        others={
+            "stock": "import click\n@click.group('stock')\ndef group(): ...\n"
+            + hook("pegboard_commands()", "return [group]")
+        },
+    ),
+    "a blueprint's group of commands that is taken": Mistake(
+        Code.COLLISION_COMMAND,
+        "it has two: command shop, at example_shop/plugin.py:6 and example_shop/plugin.py:4",
+        "Rename one of the two.",
+        "import click, flask\nshop = flask.Blueprint('orders', __name__, cli_group='shop')\n"
+        "@shop.cli.command('list')\ndef run(): ...\n"
+        "@click.group('shop')\ndef group(): ...\n"
+        + hook("pegboard_blueprints()", "return [shop]")
+        + hook("pegboard_commands()", "return [group]"),
+    ),
+    "two blueprints with commands of one group": Mistake(
+        Code.COLLISION_COMMAND,
+        "it has two: command stock, at example_shop/plugin.py:7 and example_shop/plugin.py:4",
+        "Rename one of the two.",
+        "import flask\none = flask.Blueprint('one', __name__, cli_group='stock')\n"
+        "@one.cli.command('list')\ndef run(): ...\n"
+        "two = flask.Blueprint('two', __name__, cli_group='stock')\n"
+        "@two.cli.command('show')\ndef show(): ...\n"
+        + hook("pegboard_blueprints()", "return [one, two]"),
+    ),
     "a class in place of a stage": Mistake(
         Code.STAGE_INVALID,
         "its stage Count is a class, at example_shop/plugin.py:2",

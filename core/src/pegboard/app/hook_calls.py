@@ -1,4 +1,4 @@
-"""Calling the hooks that are given the app, to which any of them may add routes."""
+"""Calling the hooks that are given the app, to which any may add routes and commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from pegboard.plugins import (
+    Commands,
     Plugin,
     Registry,
     Routes,
@@ -20,7 +21,7 @@ from pegboard.plugins import (
 )
 from pegboard.problems import PluginError
 
-_EXTENSION = "pegboard.routes"
+_EXTENSION = "pegboard.added"
 
 
 def note_owner(app: Flask, assembled: Registry, plugin: Plugin | None, known: int) -> list[Rule]:
@@ -30,9 +31,9 @@ def note_owner(app: Flask, assembled: Registry, plugin: Plugin | None, known: in
     return rules
 
 
-def init_routes(app: Flask, routes: Routes) -> None:
-    """Keep the routes of the app, with which those that hooks add are compared."""
-    app.extensions[_EXTENSION] = routes
+def init_added(app: Flask, routes: Routes, commands: Commands) -> None:
+    """Keep what the app has, with which the routes and commands that hooks add are compared."""
+    app.extensions[_EXTENSION] = routes, commands
 
 
 def call_with_app(
@@ -40,23 +41,26 @@ def call_with_app(
 ) -> list[Any]:
     """Call a hook of one plugin with the app; return its result as `call_plugin` does.
 
-    Raises `PluginError` as that does, and for routes that the hook has added if they collide with
-    others.
+    Raises `PluginError` as that does, and for routes and commands that the hook has added if they
+    collide with others.
     """
-    with comparing_routes(app, assembled, plugin, hook):
+    with comparing_added(app, assembled, plugin, hook):
         return call_plugin(assembled.manager, plugin, hook, app=app, **arguments)
 
 
 @contextmanager
-def comparing_routes(app: Flask, assembled: Registry, plugin: Plugin, hook: str) -> Iterator[None]:
-    """Note whose the routes are that the block adds; raise `PluginError` if they collide.
+def comparing_added(app: Flask, assembled: Registry, plugin: Plugin, hook: str) -> Iterator[None]:
+    """Note whose the routes and commands are that the block adds; `PluginError` if they collide.
 
     The block calls the hook.
     """
-    routes: Routes = app.extensions[_EXTENSION]
+    routes: Routes
+    commands: Commands
+    routes, commands = app.extensions[_EXTENSION]
     known = len(rules_of(app))
     yield
     added = note_owner(app, assembled, plugin, known)
     locate = partial(locate_route, assembled.manager, plugin, hook, app)
-    if collisions := routes.add(plugin, added, locate):
+    collisions = [*routes.add(plugin, added, locate), *commands.add(plugin, hook)]
+    if collisions:
         raise PluginError(*settle(collisions, assembled.skippable))

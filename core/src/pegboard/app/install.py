@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from pegboard.api import Api, Blueprint
-from pegboard.app.hook_calls import call_with_app, comparing_routes, init_routes, note_owner
+from pegboard.app.hook_calls import call_with_app, comparing_added, init_added, note_owner
 from pegboard.changes import Registered, init_listeners
 from pegboard.plugins import (
     Collision,
+    Commands,
     Plugin,
     Registry,
     Routes,
@@ -39,18 +40,19 @@ def install_plugins(app: Flask, api: Api, assembled: Registry) -> None:
     schemas: dict[str, Plugin] = {}
     routes = Routes()
     routes.add(None, note_owner(app, assembled, None, 0))
+    commands = Commands(app, assembled.manager)
     for plugin in assembled.plugins:
         known = len(rules_of(app))
         with step("register blueprints", plugin.name):
-            _install(plugin, app, api, assembled, schemas)
+            _install(plugin, app, api, assembled, schemas, commands)
         added = note_owner(app, assembled, plugin, known)
         locate = partial(locate_route, assembled.manager, plugin, "pegboard_blueprints", app)
         routes.adopt(plugin, added, locate)  # the registry has compared them already
         for name in api.spec.components.schemas:
             schemas.setdefault(name, plugin)
-    init_routes(app, routes)
+    init_added(app, routes, commands)
     for plugin in assembled.implementing("pegboard_provides"):
-        with comparing_routes(app, assembled, plugin, "pegboard_provides"):
+        with comparing_added(app, assembled, plugin, "pegboard_provides"):
             assembled.services.make(app, plugin)
     for plugin in assembled.implementing("pegboard_setup"):
         call_with_app(app, assembled, plugin, "pegboard_setup")
@@ -69,10 +71,16 @@ def install_listeners(app: Flask, assembled: Registry) -> None:
 
 
 def _install(
-    plugin: Plugin, app: Flask, api: Api, assembled: Registry, schemas: dict[str, Plugin]
+    plugin: Plugin,
+    app: Flask,
+    api: Api,
+    assembled: Registry,
+    schemas: dict[str, Plugin],
+    commands: Commands,
 ) -> None:
     """Register the plugin's blueprints and commands; `schemas` tells whose each schema is."""
     problems: list[Problem] = []
+    collisions: list[Collision] = []
     for blueprint in plugin.blueprints:
         try:
             with warnings.catch_warnings():
@@ -83,14 +91,16 @@ def _install(
         except BaseException as error:  # noqa: BLE001 - it runs code of the plugin
             problem = refused_blueprint(assembled.manager, plugin, blueprint.name, error)
             if isinstance(error, UserWarning) and str(error).startswith(_SAME_SCHEMA):
-                collision = _same_schema(plugin, str(error), problem.summary, schemas)
-                problems += settle([collision], assembled.skippable)
+                collisions.append(_same_schema(plugin, str(error), problem.summary, schemas))
             else:
                 problems.append(problem)
-    if problems:
-        raise PluginError(*problems)
+        collisions += commands.add(plugin, "pegboard_blueprints")
     for command in plugin.commands:
         app.cli.add_command(command)
+    # The registry has compared these with each other already, but not with those of blueprints.
+    collisions += commands.add(plugin, "pegboard_commands")
+    if problems := [*problems, *settle(collisions, assembled.skippable)]:
+        raise PluginError(*problems)
 
 
 def _same_schema(

@@ -1,6 +1,7 @@
 """Plugins: which are active in an app, in which order, and what each contributes."""
 
 from pegboard.plugins.assembly import build_registry, examine, may_skip
+from pegboard.plugins.commands import Commands
 from pegboard.plugins.contributions import Plugin, call_plugin
 from pegboard.plugins.core_names import PUBLIC_MODULES
 from pegboard.plugins.discovery import (
@@ -47,6 +48,7 @@ __all__ = [
     "RESERVED_NAMES",
     "Candidate",
     "Collision",
+    "Commands",
     "Plugin",
     "Registry",
     "Routes",

@@ -88,11 +88,13 @@ def find_collisions(
             problems += error.problems
     schema = "public." if str(config["DATABASE_URL"]).startswith("postgres") else "main."
     names = [*names_of_core(), *(name for plugin in plugins for name in names_of(plugin, schema))]
-    collisions += _same_names([*names, *provider_names(plugins, manager)], manager)
+    collisions += find_shared_names([*names, *provider_names(plugins, manager)], manager)
     return collisions, problems
 
 
-def _same_names(names: Sequence[UniqueName], manager: pluggy.PluginManager) -> Iterator[Collision]:
+def find_shared_names(
+    names: Sequence[UniqueName], manager: pluggy.PluginManager
+) -> Iterator[Collision]:
     """Yield a collision for each two owners of one name, and each name that one has twice."""
     owners: dict[tuple[str, str], list[UniqueName]] = {}
     for name in names:
