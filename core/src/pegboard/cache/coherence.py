@@ -23,7 +23,7 @@ from pegboard.cache.invalidation import RowWrites, Tables
 from pegboard.cache.row_reader import RowReader, is_autocommit, is_of_reader
 from pegboard.cache.strategy import CacheStrategy, SharedStrategy
 from pegboard.cache.writes import Writes
-from pegboard.database import ignores, is_of_platform, of_platform, only_reads
+from pegboard.database import IS_OF_PLATFORM, ignores, of_platform, only_reads
 
 EXTENSION = "pegboard.coherence"
 
@@ -122,7 +122,7 @@ class Coherence:
         compiled = context.compiled
         statement = getattr(compiled, "statement", None)
         is_dml = isinstance(statement, Insert | Update | Delete)
-        if is_of_reader(context.execution_options) or is_of_platform():
+        if is_of_reader(context.execution_options) or IS_OF_PLATFORM.get():
             return
         if not is_dml and _only_reads(statement, compiled, text):
             return
@@ -155,7 +155,7 @@ class Coherence:
         _many: object,
     ) -> None:
         """Note what can be seen only now, and release what the statement itself has committed."""
-        if is_of_reader(context.execution_options) or is_of_platform():
+        if is_of_reader(context.execution_options) or IS_OF_PLATFORM.get():
             return
         for note in vars(context).pop(_AFTER, ()):
             note()

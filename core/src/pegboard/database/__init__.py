@@ -6,7 +6,7 @@ from pegboard.database.engine import DatabaseOptions, db, init_database
 from pegboard.database.failover import ReadOnlyServerError, check_server
 from pegboard.database.listeners import count_listeners
 from pegboard.database.models import Model
-from pegboard.database.platform_statements import is_of_platform, of_platform
+from pegboard.database.platform_statements import IS_OF_PLATFORM, of_platform
 from pegboard.database.postgresql import is_unavailable
 from pegboard.database.session_statement import Statement, ignores, only_reads
 from pegboard.database.sqlite import BEGIN_IMMEDIATE_OPTION, SQLITE_LOWER
@@ -27,6 +27,7 @@ from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
     "BEGIN_IMMEDIATE_OPTION",
+    "IS_OF_PLATFORM",
     "SQLITE_LOWER",
     "AllBusyError",
     "AsyncPool",
@@ -50,7 +51,6 @@ __all__ = [
     "ignores",
     "init_database",
     "is_in_memory",
-    "is_of_platform",
     "is_unavailable",
     "no_time_limit",
     "of_platform",

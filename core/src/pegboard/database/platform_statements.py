@@ -8,19 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_is_of_platform: ContextVar[bool] = ContextVar("pegboard_is_of_platform", default=False)
+IS_OF_PLATFORM: ContextVar[bool] = ContextVar("pegboard_is_of_platform", default=False)
+"""Whether the statement that is executed now is the platform's own."""
 
 
 @contextmanager
 def of_platform() -> Iterator[None]:
     """Mark what is executed in the block as the platform's own statements."""
-    token = _is_of_platform.set(True)
+    token = IS_OF_PLATFORM.set(True)
     try:
         yield
     finally:
-        _is_of_platform.reset(token)
-
-
-def is_of_platform() -> bool:
-    """Return whether the statement that is executed now is the platform's own."""
-    return _is_of_platform.get()
+        IS_OF_PLATFORM.reset(token)

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event, text
 
-from pegboard.database import WatchedConnection, is_of_platform, of_platform
+from pegboard.database import IS_OF_PLATFORM, WatchedConnection, of_platform
 from pegboard.migrations.postgresql_tables import (
     TableState,
     find_parts,
@@ -158,7 +158,7 @@ class _Watch:
 
     def note_statement(self, statement: str) -> None:
         """Take note of a statement of the transaction; refuse it if it leaves no locks to read."""
-        if is_of_platform():
+        if IS_OF_PLATFORM.get():
             self._note_platform(statement)
             return
         for table in self._changed_by(statement) - self._refusals.keys():
@@ -178,7 +178,7 @@ class _Watch:
 
     def refuse_statement(self, statement: str) -> None:
         """Raise for a statement that by its text touches a watched table, or may."""
-        if is_of_platform():
+        if IS_OF_PLATFORM.get():
             return
         unnamed = {one for one in self._tables.values() if may_change_unnamed(statement, one)}
         if tables := self._changed_by(statement) | unnamed:

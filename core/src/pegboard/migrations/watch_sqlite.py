@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, event
 
-from pegboard.database import is_of_platform
+from pegboard.database import IS_OF_PLATFORM
 from pegboard.migrations.table_names import TableName
 from pegboard.migrations.taken_connections import visit_taken_connections
 
@@ -121,7 +121,7 @@ class _Watch:
         schema: str | None,
         trigger: str | None,
     ) -> int:
-        if is_of_platform():
+        if IS_OF_PLATFORM.get():
             return sqlite3.SQLITE_OK
         # What a trigger does is the doing of those who created it.
         if trigger is not None and trigger not in self._own_triggers:
