@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 _PLACE = re.compile(r"\bconnection to server (?:at|on) .*?(?<!\S)failed: ", re.DOTALL)
 _QUOTED = re.compile(r"\"[^\"]*\"|«[^»]*»|„[^“”]*[“”]|“[^”]*”|'[^'\s]*'|`[^'\s]*'")
+_LINK = re.compile(r"\(Background on this error at: [^)]*\)")
+"""Where SQLAlchemy explains an error: of nothing that is wrong with the service."""
 _HIDDEN = '"…"'
 
 
@@ -22,5 +24,11 @@ def redact(message: str, values: Iterable[object] = ()) -> str:
 
 
 def reason_of(error: object) -> str:
-    """Return the text of an error; that of a TLS handshake without the names that it quotes."""
-    return redact(str(error)) if isinstance(error, ssl.SSLError) else str(error)
+    """Return the text of an error in one line, or the name of its type if it has none.
+
+    Of an error of SQLAlchemy it is what the driver says, if it said something; that of a TLS
+    handshake is without the names that it quotes.
+    """
+    cause = getattr(error, "orig", None) or error
+    text = redact(str(cause)) if isinstance(cause, ssl.SSLError) else str(cause)
+    return " ".join(_LINK.sub("", text).split()) or type(cause).__name__

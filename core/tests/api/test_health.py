@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError  # noqa: A004 - SQLAlchemy's own
 
-from pegboard import HealthCheck, NotReadyError, StartupError, get_health, hookimpl
+from pegboard import HealthCheck, NotReadyError, StartupError, db, get_health, hookimpl
 from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.processes import wait_until
 
@@ -44,6 +46,22 @@ def fail_with_a_bug():
 def exit_process():
     """Do what only a command may do."""
     sys.exit("gone")
+
+
+def fail_without_a_word():
+    """Fail with an error that has no text."""
+    raise RuntimeError
+
+
+def query_nothing():
+    """Fail as a query of a table that is not there: SQLAlchemy adds the statement and a link."""
+    db.session.execute(text("SELECT * FROM nowhere"))
+
+
+def exhaust_the_pool():
+    """Fail as SQLAlchemy does without the driver, in two lines and with a link."""
+    message = "QueuePool limit of size 1\nis reached"
+    raise TimeoutError(message, code="3o7r")
 
 
 def test_a_process_that_answers_is_alive(client: FlaskClient):
@@ -82,7 +100,14 @@ def test_stats_are_logged_and_not_public(make_app: MakeApp, caplog):
 
 @pytest.mark.parametrize(
     "check,reason",
-    [(fail_openly, "no ink"), (fail_with_a_bug, "password=hunter2"), (exit_process, "gone")],
+    [
+        (fail_openly, "no ink"),
+        (fail_with_a_bug, "password=hunter2"),
+        (exit_process, "gone"),
+        (fail_without_a_word, "RuntimeError"),
+        (query_nothing, "no such table: nowhere"),
+        (exhaust_the_pool, "QueuePool limit of size 1 is reached"),
+    ],
 )
 def test_a_failing_check_is_a_503_that_names_it(make_app: MakeApp, check, reason, caplog):
     """Its reason is in the log alone."""
@@ -94,7 +119,7 @@ def test_a_failing_check_is_a_503_that_names_it(make_app: MakeApp, check, reason
         "checks": {"database": "ok", "migrations": "ok", "checked.supply": "failing"},
         "degraded": [],
     } == response.get_json()
-    assert f"the health check checked.supply fails: {reason}" in caplog.text
+    assert f"the health check checked.supply fails: {reason}" in caplog.messages
 
 
 def test_an_optional_check_that_fails_leaves_the_service_ready(make_app: MakeApp):

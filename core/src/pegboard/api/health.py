@@ -24,6 +24,7 @@ from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
 from pegboard.extensions import get_extension
 from pegboard.problems import PLUGIN_FAULTS
+from pegboard.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -216,7 +217,7 @@ def _reason_of(check: HealthCheck) -> str | None:
         db.session.rollback()
         check.check()
     except PLUGIN_FAULTS as error:  # the others must still run
-        return str(error) or type(error).__name__
+        return reason_of(error)
     return None
 
 
@@ -225,7 +226,7 @@ def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> str:
     try:
         return json.dumps(stats(), default=str)
     except PLUGIN_FAULTS as error:
-        logger.warning("the stats of %s cannot be read: %s", name, error)
+        logger.warning("the stats of %s cannot be read: %s", name, reason_of(error))
         return "{}"
 
 

@@ -18,6 +18,7 @@ from pegboard.cache import (
 )
 from pegboard.plugins import Collision, Registry, locate_views, settle
 from pegboard.problems import Code, PluginError, Problem, StartupError
+from pegboard.redaction import reason_of
 
 _BIND = "bind_key"
 """The key in `MetaData.info` under which Flask-SQLAlchemy keeps the name of the database."""
@@ -117,7 +118,7 @@ def _problem_of_tables(cached: Lookup | Collection, what: str) -> Problem | None
     try:
         elsewhere = _elsewhere(cached)
     except SQLAlchemyError as error:
-        summary = f"{what} is of models that cannot be mapped: {error}"
+        summary = f"{what} is of models that cannot be mapped: {reason_of(error)}"
         return Problem(Code.MODEL_REFERENCE_UNRESOLVED, summary, "Fix the models.")
     if elsewhere is None:
         return None

@@ -24,6 +24,7 @@ from pegboard.cache.strategy import (
 )
 from pegboard.database import db, is_in_memory
 from pegboard.http import response_of, unavailable
+from pegboard.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def init_cache(
 
 
 def _answer_unconfirmed(error: UnconfirmedError) -> Response:
-    logger.error("a write is committed and not acknowledged: %s", " ".join(str(error).split()))
+    logger.error("a write is committed and not acknowledged: %s", reason_of(error))
     message = "Whether the change is seen by all cannot be confirmed. Read it before you try again."
     return response_of(unavailable(message))
 

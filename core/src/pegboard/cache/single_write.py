@@ -17,6 +17,7 @@ from pegboard.cache.invalidation import RowWrites
 from pegboard.cache.remote import RemoteFences, replies_of
 from pegboard.cache.strategy import Touched, UnconfirmedError
 from pegboard.database import CompiledStatement, UnreadableError, autocommit
+from pegboard.redaction import reason_of
 from pegboard.stages import Waiting
 
 
@@ -105,7 +106,7 @@ class SingleWrite:
             with autocommit(self._engine) as connection:
                 moment = self._strategy.release(fence, self._coherence.transaction(connection))
         except (psycopg2.Error, SQLAlchemyError) as error:
-            raise UnconfirmedError(str(error)) from error
+            raise UnconfirmedError(reason_of(error)) from error
         acknowledge(moment, {})
 
 

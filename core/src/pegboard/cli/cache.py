@@ -11,6 +11,7 @@ from pegboard.cache import (
     find_lookups,
     get_cache,
 )
+from pegboard.redaction import reason_of
 
 
 @click.group()
@@ -50,7 +51,7 @@ def clear(group: str | None) -> None:
         for one in [None] if group is None else sorted(groups[group]):
             strategy.clear(one)
     except UnconfirmedError as error:
-        message = f"the cache may not be empty: {error}."
+        message = f"the cache may not be empty: {reason_of(error)}."
         raise click.ClickException(message) from error
     click.echo(f"The cached answers{f' of {group}' if group else ''} are cleared.")
 

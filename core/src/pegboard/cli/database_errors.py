@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import availability_hint
 from pegboard.problems import Code, Problem, StartupError
+from pegboard.redaction import reason_of
 
 
 @contextmanager
@@ -15,7 +16,6 @@ def explain_database_errors() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        cause = " ".join(str(error.orig).split())
-        summary = f"the database cannot be queried: {cause}"
+        summary = f"the database cannot be queried: {reason_of(error)}"
         problem = Problem(Code.DATABASE_UNAVAILABLE, summary, availability_hint(error))
         raise StartupError([problem]) from error

@@ -41,6 +41,7 @@ from pegboard.migrations import (
     read_script_directory,
     translate_alembic_errors,
 )
+from pegboard.redaction import reason_of
 
 # Imported by name as the published types of Flask-Migrate lack this module.
 db: click.Group = importlib.import_module("flask_migrate.cli").db
@@ -101,7 +102,8 @@ def _warn_of_drift(name: str | None, without: Collection[str]) -> None:
     try:
         found = migrations.find_drift(_app(), name, without=without)
     except Exception as error:  # noqa: BLE001 - the upgrade has succeeded, and must not seem to fail
-        click.echo(f"Warning: the models and the database cannot be compared: {error}", err=True)
+        reason = reason_of(error)
+        click.echo(f"Warning: the models and the database cannot be compared: {reason}", err=True)
         return
     for drift in found:
         click.echo(f"Warning: {drift.as_problem()}", err=True)

@@ -22,6 +22,7 @@ from werkzeug.exceptions import (
 from pegboard.deadline import current_deadline
 from pegboard.http.bounded_errors import bound_errors, clip
 from pegboard.http.json_output import encode_json
+from pegboard.redaction import reason_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -226,18 +227,14 @@ def _answer_unavailable(error: Exception) -> Response:
             "the database has not answered within the %g s that %s gives a request: %s",
             deadline.seconds,
             "its client" if deadline.is_asked else "PEGBOARD_REQUEST_TIMEOUT",
-            _one_line(error),
+            reason_of(error),
         )
         message = "The database did not answer within the time of the request."
         return error_response(HTTPStatus.GATEWAY_TIMEOUT, message)
-    logger.warning("database unavailable: %s", _one_line(error))
+    logger.warning("database unavailable: %s", reason_of(error))
     return response_of(unavailable("The database cannot answer at the moment. Try again."))
 
 
 def _answer_bug(_: Exception) -> Response:
     """Answer 500; Flask has logged the error with the same request id."""
     return response_of(internal_error(request.environ))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -16,6 +16,7 @@ from pegboard.inspection.diagnosis import Diagnosis
 from pegboard.migrations import MigrationError, Orphan, check_revisions, find_orphans
 from pegboard.plugins import ENTRY_POINT_GROUP, Plugin, changes_since_start, files_of
 from pegboard.problems import Problem
+from pegboard.redaction import reason_of
 from pegboard.settings import declarations_of
 
 _BY_NAME = {"asdict", "fields", "getattr", "vars"}
@@ -51,7 +52,7 @@ def find_leftovers(found: Diagnosis) -> tuple[tuple[Orphan, ...], Finding | None
     try:
         orphans = find_orphans(partial.app)
     except (SQLAlchemyError, MigrationError) as error:
-        cause = " ".join(str(getattr(error, "orig", error)).split())
+        cause = reason_of(error)
         if isinstance(error, DBAPIError):
             cause = f"{cause.rstrip('.?')}. {availability_hint(error)}"
         return (), Finding("database", "not looked at", cause)

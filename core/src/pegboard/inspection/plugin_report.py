@@ -14,6 +14,7 @@ from pegboard.inspection.diagnosis import Diagnosis
 from pegboard.inspection.plugin_state import PluginState, find_state
 from pegboard.migrations import HistoryState, MigrationError, history_states
 from pegboard.plugins import Candidate, Plugin, Registry, get_registry
+from pegboard.redaction import reason_of
 from pegboard.start_times import Step
 
 
@@ -139,7 +140,7 @@ def _histories(partial: Partial | None) -> tuple[Mapping[str, HistoryState], str
     try:
         return {one.history: one for one in history_states(partial.app)}, None
     except (SQLAlchemyError, MigrationError) as raised:
-        return {}, " ".join(str(getattr(raised, "orig", raised)).split())
+        return {}, reason_of(raised)
 
 
 def _report(candidate: Candidate, found: Diagnosis, known: KnownPlugin | None) -> PluginReport:

@@ -21,6 +21,7 @@ from pegboard.inspection.expected_answers import (
 from pegboard.inspection.guards import GuardReport, guards_of, handler_of
 from pegboard.inspection.list_totals import explain_totals
 from pegboard.inspection.owners import Owner, Wrapper, describe, owner_of, wrappers_of
+from pegboard.redaction import reason_of
 from pegboard.stages import EXEMPT_BLUEPRINTS, Match, Route, StageOrder, get_stages
 
 _TRANSACTION = "pegboard.transactional"
@@ -181,7 +182,7 @@ def _stages(app: Flask, match: Match) -> Iterator[StageReport]:
             try:
                 lines = tuple(map(str, explain()))
             except Exception as error:  # noqa: BLE001 - code of a plugin may fail in any way
-                lines = (f"it cannot say what it does: {type(error).__name__}: {error}",)
+                lines = (f"it cannot say what it does: {type(error).__name__}: {reason_of(error)}",)
         yield StageReport(
             stage.name, int(stage.order), owner_of(app, stage), stage.name in bound, lines
         )

@@ -12,6 +12,7 @@ from pegboard.api import CheckResult, HealthCheck, get_health
 from pegboard.app import disconnect
 from pegboard.inspection import Diagnosis, diagnose
 from pegboard.problems import PLUGIN_FAULTS
+from pegboard.redaction import reason_of
 from pegboard.server import Address, Limits, Roster, UnixAddress
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class ServedService:
                 logger.error("the app of the management port cannot be built: %s", self._error)
         except PLUGIN_FAULTS as error:
             logger.exception("the app of the management port cannot be built")
-            self._error = str(error) or type(error).__name__
+            self._error = reason_of(error)
         finally:
             self._is_loaded.set()
 

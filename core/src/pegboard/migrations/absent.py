@@ -19,6 +19,7 @@ from pegboard.migrations.record import read_record
 from pegboard.migrations.referring import reject_foreign_keys_to
 from pegboard.migrations.status import current_heads
 from pegboard.migrations.table_names import TableName
+from pegboard.redaction import reason_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def remove_absent(app: Flask, name: str, *, report: Report) -> None:
                 _drop(connection, [*found.tables, TableName(None, history.version_table)])
         except DBAPIError as error:
             connection.rollback()
-            message = f"{name}: its tables cannot be dropped: {str(error.orig).strip()}"
+            message = f"{name}: its tables cannot be dropped: {reason_of(error)}"
             raise MigrationError(message) from error
 
 

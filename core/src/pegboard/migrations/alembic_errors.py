@@ -11,6 +11,7 @@ from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import History
 from pegboard.migrations.revision_faults import places_of
 from pegboard.problems import Code, Problem
+from pegboard.redaction import reason_of
 
 
 def two_heads(history: History, heads: Sequence[str]) -> MigrationError:
@@ -36,7 +37,9 @@ def translate_alembic_errors(history: History) -> Iterator[None]:
         message = f"{history.name}: there is no revision {error.argument}"
         raise MigrationError(message) from error
     except CompileError as error:
-        message = f"{history.name}: an SQL expression of the models cannot be written: {error}"
+        message = (
+            f"{history.name}: an SQL expression of the models cannot be written: {reason_of(error)}"
+        )
         raise MigrationError(message) from error
     except (CommandError, RevisionError) as error:
         message = f"{history.name}: {error}"

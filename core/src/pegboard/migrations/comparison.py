@@ -13,6 +13,7 @@ from sqlalchemy import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard.migrations.scratch_tables import describe_model, scratch_connection
+from pegboard.redaction import reason_of
 
 _MEMO = "pegboard_comparison"
 
@@ -45,7 +46,7 @@ def described_model(context: AutogenContext, table: Table) -> Table | None:
             with scratch_connection(context.connection) as connection:
                 comparison.models[table] = describe_model(table, connection)
         except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            reason = reason_of(error)
             comparison.models[table] = None
             comparison.not_compared.append(
                 f"server defaults, CHECK constraints and conditions of indexes of {table.fullname}"

@@ -12,6 +12,7 @@ from pegboard.migrations.committed import Committed
 from pegboard.migrations.errors import MigrationError, line_in
 from pegboard.migrations.histories import History
 from pegboard.migrations.script_directory import revision_label
+from pegboard.redaction import reason_of
 
 _NOT_NULL_VIOLATION = "23502"
 
@@ -58,7 +59,9 @@ def describe_failure(
         if _lacks_values(error):
             reason += f"\n  hint: {VALUES_FOR_ROWS}"
     else:
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        reason = (
+            f"{type(error).__name__}: {reason_of(error)}" if str(error) else type(error).__name__
+        )
     if not scripts:
         return MigrationError(f"{history.name}: {reason}")
     script = scripts[0]

@@ -20,6 +20,7 @@ from pegboard.migrations.histories import History, Migrate
 from pegboard.migrations.ownership import created_tables, owned_tables
 from pegboard.migrations.status import current_heads
 from pegboard.migrations.table_names import TableName
+from pegboard.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def write_record(
                 connection.execute(text(f"ALTER TABLE {history.version_table} ADD {COLUMN} TEXT"))
             connection.execute(update(_versions(history)).values({COLUMN: record.to_json()}))
     except (DBAPIError, CommandError, RevisionError) as error:
-        logger.debug("%s: what is applied cannot be recorded: %s", history.name, error)
+        logger.debug("%s: what is applied cannot be recorded: %s", history.name, reason_of(error))
     finally:
         connection.rollback()
 

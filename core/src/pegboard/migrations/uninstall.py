@@ -26,6 +26,7 @@ from pegboard.migrations.referring import reject_foreign_keys_to
 from pegboard.migrations.script_directory import read_revisions
 from pegboard.migrations.status import current_heads
 from pegboard.migrations.table_names import TableName
+from pegboard.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bo
             _drop(connection, history, tables)
         except DBAPIError as error:
             connection.rollback()
-            message = f"{name}: its tables cannot be dropped: {str(error.orig).strip()}"
+            message = f"{name}: its tables cannot be dropped: {reason_of(error)}"
             raise MigrationError(message) from error
     return True
 

@@ -19,6 +19,7 @@ from pegboard.plugins.origin import describe_error, locate_class, locate_functio
 from pegboard.plugins.results import EXPECTED
 from pegboard.plugins.settings_classes import find_unreadable_settings
 from pegboard.problems import Code, PluginError, Problem, StartupError
+from pegboard.redaction import reason_of
 from pegboard.settings import Settings
 from pegboard.start_times import step
 
@@ -183,7 +184,7 @@ def _check_references(
     try:
         base.registry.configure(cascade=True)
     except SQLAlchemyError as error:
-        text = str(error)
+        text = reason_of(error)
         named = (one for one in base.registry.mappers if str(one) in text)
         where = next((locate_class(one.class_) for one in named), "") or place
         summary = f"its models cannot be mapped: {text.rstrip('.')}{where}"

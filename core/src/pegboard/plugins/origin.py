@@ -9,6 +9,8 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from pegboard.redaction import reason_of
+
 _AT = ", at "
 _CORE = "pegboard"
 """The package that raises what an author does wrong; which line of it does is no matter."""
@@ -30,7 +32,7 @@ def describe_error(error: BaseException, package: str) -> str:
     import package.
     """
     try:
-        text = " ".join(str(error).split())  # those of Werkzeug and SQLAlchemy have several lines
+        text = reason_of(error) if str(error) else ""
     except Exception as other:  # noqa: BLE001 - an error of a plugin may fail to be told, too
         text = f"its text cannot be had, {type(other).__name__}"
     return f"{type(error).__name__}: {text}{locate_error(error, package)}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pegboard.http import APIError, internal_error
 from pegboard.problems import PLUGIN_FAULTS
+from pegboard.redaction import reason_of
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages.contract import Answer, Call, Handler, answer_of, check
 from pegboard.stages.routing import Match
@@ -98,7 +99,7 @@ class StageRun:
         if self.match.propagates:
             raise error
         name = self._name_of(handler)
-        logger.error("the stage %s has failed: %s", name, error, exc_info=error)
+        logger.error("the stage %s has failed: %s", name, reason_of(error), exc_info=error)
         return answer_of(internal_error(self.call.environ))
 
     def _name_of(self, handler: Handler) -> str:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from pegboard.api import complaints_about
 from pegboard.database import db, no_time_limit, transactional, violation_of
+from pegboard.redaction import reason_of
 from pegboard.resources import BulkInsert, TransferLimits
 from pegboard.transfer.bulk import BulkWriter
 from pegboard.transfer.files import Row, RowError
@@ -133,7 +134,7 @@ def _reason(error: DBAPIError, rows: Rows) -> str:
 
 def database_message(error: DBAPIError) -> str:
     """Return what the database says, in one line."""
-    return f"The database reports: {' '.join(str(error.orig).split())}"
+    return f"The database reports: {reason_of(error)}"
 
 
 @dataclass(frozen=True)

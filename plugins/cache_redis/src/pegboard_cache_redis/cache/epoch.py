@@ -149,7 +149,7 @@ class EpochStore:
                 return None
             row = None
         except SQLAlchemyError as error:
-            self._warn(error, read_at)
+            self._warn(error.args[0], read_at)  # without the link to SQLAlchemy's pages
             return None
         self._warned_at = -math.inf
         if row is None:
@@ -157,11 +157,12 @@ class EpochStore:
             return None
         return self.note(row[0], row[1], row[2], read_at)
 
-    def _warn(self, error: BaseException | None, now: float) -> None:
+    def _warn(self, reason: object, now: float) -> None:
         """Log that the state cannot be read, but not for each request that asks for it."""
         if now - self._warned_at >= WARNING_INTERVAL:
             self._warned_at = now
-            logger.warning("the state of the cache cannot be read: %s", error)
+            one_line = " ".join(str(reason).split())
+            logger.warning("the state of the cache cannot be read: %s", one_line)
 
     def _note_missing(self) -> None:
         with self._lock:
