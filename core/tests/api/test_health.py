@@ -1,5 +1,6 @@
 """Liveness, readiness, and the checks of plugins."""
 
+import json
 import sys
 import threading
 import time
@@ -96,6 +97,20 @@ def test_stats_are_logged_and_not_public(make_app: MakeApp, caplog):
     assert "the stats of broken cannot be read: password=hunter2" in caplog.text
     assert "the stats of exits cannot be read" in caplog.text
     assert 'stats of sound: {"calls": 1}' in caplog.text
+
+
+def test_stats_in_a_log_of_json_are_fields(make_app: MakeApp, capsys):
+    """Under a key of their own; those that JSON has no form of are texts."""
+    app = make_app(LOG_FORMAT="json", LOG_LEVEL="INFO")
+    stats = {"level": 3, "share": float("inf"), "by_kind": {"hit": 2}, "of": Checked}
+    get_health(app).details.update(sound=lambda: stats, broken=fail_with_a_bug)
+    app.test_client().get("/health/ready")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (line,) = [line for line in lines if "stats of sound" == line["message"]]
+    expected = {"level": 3, "share": "inf", "by_kind": {"hit": 2}, "of": str(Checked)}
+    assert expected == line["stats"]
+    assert "INFO" == line["level"]
+    assert ["WARNING"] == [one["level"] for one in lines if "stats of broken" in one["message"]]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pegboard.annotations import cache_control
 from pegboard.api.blueprint import Blueprint
 from pegboard.database import db
 from pegboard.extensions import get_extension
+from pegboard.logs import is_json
 from pegboard.problems import PLUGIN_FAULTS
 from pegboard.redaction import reason_of
 
@@ -189,7 +190,7 @@ class Health:
         if self.details and now - self._stats_logged_at >= STATS_INTERVAL:
             self._stats_logged_at = now
             for name, stats in self.details.items():
-                logger.info("stats of %s: %s", name, _call_stats(name, stats))
+                _log_stats_of(name, stats)
 
 
 def init_health(app: Flask, checks: tuple[HealthCheck, ...], skipped: tuple[str, ...]) -> None:
@@ -221,13 +222,17 @@ def _reason_of(check: HealthCheck) -> str | None:
     return None
 
 
-def _call_stats(name: str, stats: Callable[[], Mapping[str, Any]]) -> str:
-    """Return stats as JSON; their failure does not affect readiness."""
+def _log_stats_of(name: str, stats: Callable[[], Mapping[str, Any]]) -> None:
+    """Log the stats of a part of the service; their failure does not affect readiness."""
     try:
-        return json.dumps(stats(), default=str)
+        told = json.dumps(stats(), default=str)
     except PLUGIN_FAULTS as error:
         logger.warning("the stats of %s cannot be read: %s", name, reason_of(error))
-        return "{}"
+        return
+    if is_json():  # under one key, as a stat may have the name of a field of each line
+        logger.info("stats of %s", name, extra={"stats": json.loads(told)})
+    else:
+        logger.info("stats of %s: %s", name, told)
 
 
 LIVENESS_PATH = "/health"
