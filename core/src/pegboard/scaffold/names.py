@@ -4,6 +4,7 @@ import builtins
 import keyword
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -114,7 +115,7 @@ def rows_faults(rows: str) -> Iterator[str]:
 
 def _plugin_faults(name: str) -> Iterator[str]:
     if not is_plugin_name(name):
-        near = re.sub(r"[^a-z0-9]+", "_", name.lower().removeprefix("pegboard-")).strip("_")
+        near = _name_like(name)
         meant = f" Did you mean {near}?" if near != name and is_plugin_name(near) else ""
         yield (
             f"{name!r} cannot be the name of a plugin: it is made of lower-case letters, digits "
@@ -129,6 +130,15 @@ def _plugin_faults(name: str) -> Iterator[str]:
     for fault in (*taken.of_part(name), *taken.of_environment(name)):
         yield f"{fault}: {another}"
     yield from _taken_faults(name)
+
+
+def _name_like(name: str) -> str:
+    """Return a name of letters that plugins may have; empty where a letter has none like it."""
+    letters = unicodedata.normalize("NFKD", name.casefold().removeprefix("pegboard-"))
+    plain = "".join(one for one in letters if not unicodedata.combining(one))
+    if any(one.isalnum() and not one.isascii() for one in plain):
+        return ""
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 
 
 def _taken_faults(name: str) -> Iterator[str]:
