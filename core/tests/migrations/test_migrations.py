@@ -1,4 +1,5 @@
 import ast
+import logging
 import shutil
 import sys
 from collections.abc import Callable
@@ -38,7 +39,7 @@ from pegboard.migrations import (
 )
 from pegboard.plugins.discovery import LONGEST_NAME
 from pegboard.testing.databases import execute
-from pegboard.testing.fixtures import MakeApp
+from pegboard.testing.fixtures import MakeApp, RunCLI
 
 Plugin = Any
 """The class of that name in `conftest.py`, which a test cannot import."""
@@ -803,19 +804,24 @@ def test_a_type_that_two_plugins_use_goes_with_the_last(
         assert [] == connection.scalars(types).all()
 
 
-def test_a_plugin_that_cannot_go_back_can_be_removed(assemble: Assemble, notes: Plugin) -> None:
-    """When its revisions cannot be downgraded, its tables are dropped without a downgrade."""
+def test_a_plugin_that_cannot_go_back_can_be_removed(
+    assemble: Assemble, notes: Plugin, caplog: pytest.LogCaptureFixture, cli: RunCLI
+) -> None:
+    """Its tables are dropped, and a warning says why more may be left."""
     notes.create(1, "notes")
     notes.write(2, "pass", "raise NotImplementedError")
     app = assemble(notes)
     upgrade(app)
-    report = Report()
 
-    remove_history(app, "notes", report=report)
+    done = cli("plugins", "remove", "notes", "--yes", app=app)
 
+    assert 0 == done.exit_code
     assert set() == tables(app)
     assert {} == versions(app)
-    assert "its tables are dropped without a downgrade" in report[0]
+    (warning,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert "revision notes_0002" in warning.message
+    assert "NotImplementedError" in warning.message
+    assert "may be left" in warning.message
 
 
 def test_a_plugin_that_another_needs_is_not_removed(

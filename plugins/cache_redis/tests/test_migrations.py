@@ -107,7 +107,7 @@ def test_a_plugin_is_removed_with_its_revisions_undone(app: Flask, settings: dic
     result = run(app, "plugins", "remove", "items", "--yes", **settings)
 
     assert "The data of items is dropped" in result.output
-    assert "without a downgrade" not in result.output
+    assert "not undone" not in result.output
     assert was_turned_off(app, before)
 
 

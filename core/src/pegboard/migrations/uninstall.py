@@ -30,6 +30,10 @@ from pegboard.redaction import reason_of
 
 logger = logging.getLogger(__name__)
 
+_NOT_UNDONE = """%s
+%s: its tables are dropped, and this revision and those before it are not undone. What they have \
+made beside these tables may be left, such as functions and views; drop it by hand."""
+
 
 @dataclass(frozen=True)
 class Orphan:
@@ -94,7 +98,8 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bo
     """Downgrade a history to base, then drop the tables and the version table that are left.
 
     Returns whether it did: of a history that has never been applied nothing is dropped, as a table
-    of that name is another program's. Raises `MigrationError` when a foreign key of another
+    of that name is another program's. A revision that cannot be undone is logged as a warning, and
+    the tables are dropped all the same. Raises `MigrationError` when a foreign key of another
     plugin's table refers to one of the tables.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
@@ -112,7 +117,7 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bo
         try:
             downgrade_history(history, "base", connection, report)
         except MigrationError as error:
-            report(f"{error.message}\n{name}: its tables are dropped without a downgrade")
+            logger.warning(_NOT_UNDONE, error.message, name)
         try:
             _drop(connection, history, tables)
         except DBAPIError as error:
