@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, Response, stream_with_context
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 import pegboard
 from pegboard.redis import command, get_channel, get_redis
@@ -165,6 +165,37 @@ def test_budgets_can_be_nested(app: Flask, statement_budget: Budget) -> None:
     assert ["GET /2"] == [cost.of for cost in inner.requests]
     assert [1, 2, 3] == [len(cost.statements) for cost in outer.requests]
     assert [2] == [len(cost.statements) for cost in inner.requests]
+
+
+@pytest.mark.slow
+def test_a_driver_that_tells_nothing_fails_the_test(
+    app: Flask, statement_budget: Budget, postgres_url: str
+) -> None:
+    """Also if its connection was in use before, as what cannot be counted keeps every budget."""
+    engine = create_engine(postgres_url.replace("postgresql:", "postgresql+psycopg2:"))
+    failure = r"by a connection of the type psycopg2\.extensions\.connection: .* use pegboard\.db"
+
+    @app.get("/other")
+    def other() -> dict[str, Any]:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 7"))
+        return {}
+
+    try:
+        with pytest.raises(pytest.fail.Exception, match=failure), statement_budget(statements=5):
+            app.test_client().get("/other")
+        with (
+            engine.connect() as connection,
+            pytest.raises(pytest.fail.Exception, match=failure),
+            statement_budget(statements=5),
+        ):
+            connection.execute(text("SELECT 7"))
+        with statement_budget(round_trips=0):
+            app.test_client().get("/other")
+    finally:
+        engine.dispose()
+    with statement_budget(statements=1):
+        app.test_client().get("/1")
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from unittest import mock
 
 from sqlalchemy import event
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.pool import Pool
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from werkzeug.test import Client
 
 from pegboard.testing import traffic
@@ -50,6 +50,7 @@ class Recorder:
         """The costs of the requests that the test's clients have sent, in their order."""
         self.block = Cost("the code beside the requests")
         """The cost of what the thread of the test does beside its requests."""
+        self._uncounted: set[str] = set()
         self._current = threading.local()
         self._current.cost = self.block
 
@@ -58,6 +59,12 @@ class Recorder:
         cost: Cost | None = getattr(self._current, "cost", None)
         if cost is not None and not _UNCOUNTED.match(text, _begin_of(text)):
             cost.statements.append(" ".join(text.split()))
+
+    def _note_uncounted(self, connection: object) -> None:
+        """Remember that this thread uses a connection that tells nothing."""
+        if getattr(self._current, "cost", None) is not None:
+            kind = type(connection)
+            self._uncounted.add(f"{kind.__module__}.{kind.__qualname__}")
 
     def note_commands(self, packed: bytes) -> bytes:
         """Add a round trip to the cost of what this thread does."""
@@ -102,9 +109,14 @@ def recorded() -> Iterator[Recorder]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(DefaultDialect, "_do_ping_w_event", ping_uncounted))
         stack.enter_context(traffic.watched(recorder.note_commands))
-        stack.enter_context(_STATEMENTS.told(recorder.note_statement))
+        stack.enter_context(_STATEMENTS.told(recorder))
         stack.enter_context(mock.patch.object(Client, "run_wsgi_app", run))
         yield recorder
+
+
+def uncounted_by(recorder: Recorder) -> list[str]:
+    """Return the types of connections that were used, and whose statements nobody can count."""
+    return sorted(recorder._uncounted)  # noqa: SLF001 - no test needs it
 
 
 def _begin_of(text: str) -> int:
@@ -138,31 +150,37 @@ class _Statements:
     """Tells of each statement as the driver sends it, which changes nothing in how it is sent."""
 
     def __init__(self) -> None:
-        self._notes: list[Callable[[str], None]] = []
+        self._recorders: list[Recorder] = []
         """Those that are told: a connection can call one only, and blocks may be nested."""
         self._known: dict[int, Any] = {}
 
     @contextmanager
-    def told(self, note: Callable[[str], None]) -> Iterator[None]:
-        """Call `note` for a block with each statement of this process."""
+    def told(self, recorder: Recorder) -> Iterator[None]:
+        """Tell a recorder for a block of each statement of this process."""
         from psycopg2.extensions import connection as PostgresConnection  # noqa: PLC0415, N812
 
-        self._notes.append(note)
-        if len(self._notes) == 1:
+        self._recorders.append(recorder)
+        if len(self._recorders) == 1:
             event.listen(Pool, "checkout", self._attach)
         try:
             # Those that are in use already.
             for one in gc.get_objects():
                 if issubclass(type(one), sqlite3.Connection | PostgresConnection):
-                    self._attach(one)
+                    if _can_tell(one):
+                        self._attach(one)
+                elif issubclass(type(one), ConnectionPoolEntry) and one.in_use:
+                    self._attach(one.dbapi_connection)
             yield
         finally:
-            self._notes.remove(note)
-            if not self._notes:
+            self._recorders.remove(recorder)
+            if not self._recorders:
                 self._end()
 
     def _attach(self, connection: Any, *_: object) -> None:
-        if id(connection) not in self._known:
+        if not _can_tell(connection):
+            for recorder in self._recorders:
+                recorder._note_uncounted(connection)  # noqa: SLF001 - of this module
+        elif id(connection) not in self._known:
             self._known[id(connection)] = connection
             _tell(connection, self._tell_all)
 
@@ -173,17 +191,22 @@ class _Statements:
         self._known.clear()
 
     def _tell_all(self, text: str) -> None:
-        for note in self._notes:
-            note(text)
+        for recorder in self._recorders:
+            recorder.note_statement(text)
 
 
 _STATEMENTS = _Statements()
 """One for the process, as what it watches is."""
 
 
+def _can_tell(connection: object) -> bool:
+    """Return whether it is of SQLite, or one of psycopg2 that Pegboard has made."""
+    return isinstance(connection, sqlite3.Connection) or hasattr(connection, "on_statement")
+
+
 def _tell(connection: Any, note: Callable[[str], None] | None) -> None:
     if isinstance(connection, sqlite3.Connection):
         with suppress(sqlite3.ProgrammingError):  # another thread's, or closed
             connection.set_trace_callback(note)
-    elif hasattr(connection, "on_statement"):
+    else:
         connection.on_statement = note
