@@ -30,5 +30,8 @@ def reason_of(error: object) -> str:
     handshake is without the names that it quotes.
     """
     cause = getattr(error, "orig", None) or error
-    text = redact(str(cause)) if isinstance(cause, ssl.SSLError) else str(cause)
+    try:
+        text = redact(str(cause)) if isinstance(cause, ssl.SSLError) else str(cause)
+    except Exception as other:  # noqa: BLE001 - an error of a plugin may fail to be told, too
+        return f"its text cannot be had, {type(other).__name__}"
     return " ".join(_LINK.sub("", text).split()) or type(cause).__name__

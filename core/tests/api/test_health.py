@@ -54,6 +54,18 @@ def fail_without_a_word():
     raise RuntimeError
 
 
+class Unspeakable(Exception):  # noqa: N818 - of a plugin
+    """An error whose text cannot be had."""
+
+    def __str__(self):
+        raise KeyError(self)
+
+
+def fail_unspeakably():
+    """Fail with such an error."""
+    raise Unspeakable
+
+
 def query_nothing():
     """Fail as a query of a table that is not there: SQLAlchemy adds the statement and a link."""
     db.session.execute(text("SELECT * FROM nowhere"))
@@ -120,6 +132,7 @@ def test_stats_in_a_log_of_json_are_fields(make_app: MakeApp, capsys):
         (fail_with_a_bug, "password=hunter2"),
         (exit_process, "gone"),
         (fail_without_a_word, "RuntimeError"),
+        (fail_unspeakably, "its text cannot be had, KeyError"),
         (query_nothing, "no such table: nowhere"),
         (exhaust_the_pool, "QueuePool limit of size 1 is reached"),
     ],

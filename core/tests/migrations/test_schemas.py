@@ -3,11 +3,13 @@
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 
-from pegboard.database import db
+from pegboard.database import Model, db
 from pegboard.migrations import (
     MigrationError,
     Orphan,
+    downgrade,
     find_drift,
     find_orphans,
     remove_history,
@@ -255,3 +257,26 @@ def test_a_foreign_key_from_another_schema_keeps_a_plugin(on_postgres, notes):
 
     with pytest.raises(MigrationError, match=r"table billing\.lines refers to its table"):
         remove_history(app, "notes")
+
+
+def test_tables_of_one_schema_may_refer_to_each_other(on_postgres, notes):
+    """Also where the models say the schema once, for all of them."""
+
+    class Base(Model, DeclarativeBase):
+        metadata = sa.MetaData(schema="billing", naming_convention={"fk": "fk_%(table_name)s"})
+
+    class Artist(Base):
+        __tablename__ = "artists"
+        best_id = mapped_column(sa.ForeignKey("records.id", use_alter=True))
+
+    class Record(Base):
+        __tablename__ = "records"
+        artist_id = mapped_column(sa.ForeignKey("artists.id"))
+
+    notes.base = Base
+    app = on_postgres(notes)
+    write_revisions(app)
+    for _ in range(2):
+        upgrade(app)
+        assert () == find_drift(app)
+        downgrade(app)

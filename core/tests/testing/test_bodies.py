@@ -177,6 +177,24 @@ def test_rows_are_made_and_are_wrong_in_turn() -> None:
     assert "lenient.no_such_field: unknown" not in found
 
 
+def test_rows_that_cannot_be_made_are_given() -> None:
+    """What is wrong with those that are given is found all the same."""
+
+    def is_prime(number: int) -> None:
+        if number != 7919:
+            message = "No such prime."
+            raise ValidationError(message)
+
+    class PrimeSchema(Schema):
+        prime = fields.Integer(required=True, validate=is_prime)
+
+    class PrimesSchema(Schema):
+        primes = fields.Nested(PrimeSchema, many=True, validate=validate.Length(max=3))
+
+    found = body_of(PrimesSchema, primes=[{"prime": 7919}]).invalid
+    assert "primes.prime: missing" in {str(wrong) for wrong in found}
+
+
 def test_a_schema_of_many_gives_one_body() -> None:
     """As its operations take them one by one."""
     bodies = body_of(LineSchema(many=True))

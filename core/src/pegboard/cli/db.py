@@ -12,6 +12,7 @@ from typing import Any
 import click
 from alembic import command
 from flask import Flask, current_app
+from sqlalchemy.exc import SQLAlchemyError
 
 from pegboard import migrations
 from pegboard.cli.database_only import database_only
@@ -102,7 +103,7 @@ def _warn_of_drift(name: str | None, without: Collection[str]) -> None:
     try:
         found = migrations.find_drift(_app(), name, without=without)
     except Exception as error:  # noqa: BLE001 - the upgrade has succeeded, and must not seem to fail
-        reason = reason_of(error)
+        reason = reason_of(error) if isinstance(error, SQLAlchemyError) else error
         click.echo(f"Warning: the models and the database cannot be compared: {reason}", err=True)
         return
     for drift in found:

@@ -6,7 +6,7 @@ from textwrap import shorten
 
 from alembic.script.base import Script
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pegboard.migrations.committed import Committed
 from pegboard.migrations.errors import MigrationError, line_in
@@ -59,9 +59,8 @@ def describe_failure(
         if _lacks_values(error):
             reason += f"\n  hint: {VALUES_FOR_ROWS}"
     else:
-        reason = (
-            f"{type(error).__name__}: {reason_of(error)}" if str(error) else type(error).__name__
-        )
+        text = reason_of(error) if isinstance(error, SQLAlchemyError) else str(error)
+        reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if not scripts:
         return MigrationError(f"{history.name}: {reason}")
     script = scripts[0]

@@ -173,7 +173,9 @@ def _taken_out_keys(operations: Iterable[ops.MigrateOperation]) -> list[ops.Modi
     for index, operation in enumerate(created):
         later = {_full_name(one) for one in created[index + 1 :]}
         late = [
-            key for key in _keys_of(operation.columns) if key.use_alter or _referred(key) in later
+            key
+            for key in _keys_of(operation.columns)
+            if key.use_alter or _refers(operation, key, later)
         ]
         operation.columns = [part for part in operation.columns if part not in {*late}]
         adds = [ops.CreateForeignKeyOp.from_constraint(key) for key in late]
@@ -191,7 +193,9 @@ def _drops_of_keys(operations: Iterable[ops.MigrateOperation]) -> list[ops.Modif
         before = {_full_name(one) for one in dropped[:index]}
         keys = _keys_of(operation.to_table().constraints)
         drops = [
-            ops.DropConstraintOp.from_constraint(key) for key in keys if _referred(key) in before
+            ops.DropConstraintOp.from_constraint(key)
+            for key in keys
+            if _refers(operation, key, before)
         ]
         changes.append(ops.ModifyTableOps(operation.table_name, drops, schema=operation.schema))
     return [one for one in changes if one.ops]
@@ -202,8 +206,12 @@ def _keys_of(parts: Iterable[Any]) -> list[sa.ForeignKeyConstraint]:
     return [one for one in parts if isinstance(one, sa.ForeignKeyConstraint) and one.name]
 
 
-def _referred(key: sa.ForeignKeyConstraint) -> str:
-    return key.elements[0].target_fullname.rpartition(".")[0]
+def _refers(
+    operation: ops.CreateTableOp | ops.DropTableOp, key: sa.ForeignKeyConstraint, tables: set[str]
+) -> bool:
+    target = key.elements[0].target_fullname.rpartition(".")[0]
+    # Where the models have a schema for all tables, the target is told without it.
+    return not tables.isdisjoint({target, str(TableName(operation.schema, target))})
 
 
 def _full_name(operation: ops.CreateTableOp | ops.DropTableOp) -> str:

@@ -154,7 +154,7 @@ class _Watch:
         self._refusals: dict[TableName, Exception] = {}
         """What is raised for the watched tables that the text of a statement has named."""
         self._written_by_platform: set[TableName] = set()
-        """The watched tables to which the platform's own statements write in the transaction."""
+        """The watched tables to which the platform's statements write, until the next commit."""
 
     def note_statement(self, statement: str) -> None:
         """Take note of a statement of the transaction; refuse it if it leaves no locks to read."""

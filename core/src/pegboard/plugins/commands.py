@@ -37,7 +37,11 @@ class Commands:
     def _new(self, plugin: Plugin, hook: str) -> Iterator[UniqueName]:
         kind = replace(COMMAND, hook=hook)
         for name, command in self._app.cli.commands.items():
-            if command is not self._seen.get(name):
+            if command is self._seen.get(name):
+                continue
+            is_own = any(one.name == name and one.owner is plugin for one in self._names)
+            # What is given the app may wrap the plugin's own command.
+            if not is_own or hook in {"pegboard_blueprints", "pegboard_commands"}:
                 yield UniqueName(kind, name, plugin, _callback_of(command), returned=command)
 
 

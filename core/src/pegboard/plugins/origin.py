@@ -31,11 +31,8 @@ def describe_error(error: BaseException, package: str) -> str:
     raised it, with that line too, unless it is the core's. `package` is the name of the plugin's
     import package.
     """
-    try:
-        text = reason_of(error) if str(error) else ""
-    except Exception as other:  # noqa: BLE001 - an error of a plugin may fail to be told, too
-        text = f"its text cannot be had, {type(other).__name__}"
-    return f"{type(error).__name__}: {text}{locate_error(error, package)}"
+    kind, text = type(error).__name__, reason_of(error)
+    return f"{kind}: {'' if text == kind else text}{locate_error(error, package)}"
 
 
 def locate_error(error: BaseException, package: str) -> str:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.pool import ConnectionPoolEntry, Pool
+from sqlalchemy.pool import Pool
 from werkzeug.test import Client
 
 from pegboard.testing import traffic
@@ -60,8 +60,8 @@ class Recorder:
         if cost is not None and not _UNCOUNTED.match(text, _begin_of(text)):
             cost.statements.append(" ".join(text.split()))
 
-    def _note_uncounted(self, connection: object) -> None:
-        """Remember that this thread uses a connection that tells nothing."""
+    def note_uncounted(self, connection: object) -> None:
+        """Remember that this thread sends a statement on a connection that tells nothing."""
         if getattr(self._current, "cost", None) is not None:
             kind = type(connection)
             self._uncounted.add(f"{kind.__module__}.{kind.__qualname__}")
@@ -162,14 +162,12 @@ class _Statements:
         self._recorders.append(recorder)
         if len(self._recorders) == 1:
             event.listen(Pool, "checkout", self._attach)
+            event.listen(Engine, "before_cursor_execute", self._note_uncounted)
         try:
             # Those that are in use already.
             for one in gc.get_objects():
                 if issubclass(type(one), sqlite3.Connection | PostgresConnection):
-                    if _can_tell(one):
-                        self._attach(one)
-                elif issubclass(type(one), ConnectionPoolEntry) and one.in_use:
-                    self._attach(one.dbapi_connection)
+                    self._attach(one)
             yield
         finally:
             self._recorders.remove(recorder)
@@ -177,15 +175,19 @@ class _Statements:
                 self._end()
 
     def _attach(self, connection: Any, *_: object) -> None:
-        if not _can_tell(connection):
-            for recorder in self._recorders:
-                recorder._note_uncounted(connection)  # noqa: SLF001 - of this module
-        elif id(connection) not in self._known:
+        if _can_tell(connection) and id(connection) not in self._known:
             self._known[id(connection)] = connection
             _tell(connection, self._tell_all)
 
+    def _note_uncounted(self, connection: Connection, *_: object) -> None:
+        driver = connection.connection.dbapi_connection
+        if not _can_tell(driver):
+            for recorder in self._recorders:
+                recorder.note_uncounted(driver)
+
     def _end(self) -> None:
         event.remove(Pool, "checkout", self._attach)
+        event.remove(Engine, "before_cursor_execute", self._note_uncounted)
         for one in self._known.values():
             _tell(one, None)
         self._known.clear()

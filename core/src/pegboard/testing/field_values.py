@@ -105,7 +105,7 @@ def as_sent(field: fields.Field[Any], value: Any) -> Any:
     """Return a value of the field's type, such as a date, as the field would send it."""
     try:
         sent = field.serialize("", None, accessor=lambda *_: value)
-    except (ArithmeticError, AttributeError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ValidationError):
         return value
     if sent is missing:
         return value
@@ -133,7 +133,7 @@ def _candidates(field: fields.Field[Any]) -> Iterator[Any]:
         if isinstance(field, kind):
             yield from values
     for value in _in_order(field):
-        yield as_sent(field, value)
+        yield from (as_sent(field, value), value)
     if isinstance(field, fields.String):
         yield from _texts(field)
     if type(field) in {fields.Raw, fields.Field, fields.Method, fields.Function}:

@@ -129,6 +129,35 @@ def test_a_byte_now_and_then_is_no_use() -> None:
         assert 1 == are_open
 
 
+def test_idle_connections_go_before_requests_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the body of an upload has been coming."""
+    monkeypatch.setattr(connections, "_UNUSED", 0)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        clients, asked = [], set[connections.Peer | None]()
+        for steps in (("out", "in"), ("in", "out"), ("in", "out")):
+            client = stack.enter_context(socket.create_connection(listener.getsockname()))
+            served = stack.enter_context(listener.accept()[0])
+            for step in steps:
+                time.sleep(0.01)  # the kernel tells times in milliseconds
+                sender, receiver = (client, served) if step == "in" else (served, client)
+                sender.sendall(b"x")
+                assert b"x" == receiver.recv(1)
+            host, port = client.getsockname()
+            asked.add((host, str(port)))
+            client.settimeout(0)
+            clients.append(client)
+        watch = ConnectionWatch(
+            Address("127.0.0.1", listener.getsockname()[1]),
+            ConnectionLimits(30, 2, is_http2=False, proxies=TrustedProxies.parse(())),
+            {},
+            {},
+            asked,
+        )
+        watch.look(lambda close: close())
+        assert [True, False, True] == [_is_open(client) for client in clients]
+
+
 def test_a_request_that_comes_meanwhile_keeps_its_connection() -> None:
     """It was looked at before, and is to be closed after the request has come."""
     with (

@@ -153,7 +153,8 @@ class ConnectionWatch:
     def _surplus(self, found: "Iterable[_Connection]", now: float) -> "Iterator[_Connection]":
         """Yield the connections that clients have beyond their number, the longest unused first.
 
-        One whose client owes the rest of its request is unused, too, whatever it sends meanwhile.
+        One whose client owes the rest of its request is unused, too, whatever it sends meanwhile;
+        it comes after those on which no request is on its way.
         """
         limit, proxies = self._limits.per_client, self._limits.proxies
         if not limit or proxies.hops:
@@ -168,14 +169,16 @@ class ConnectionWatch:
             if surplus <= 0:
                 continue
             waiting = [one for one in connections if not self._is_answering(one)]
-            waiting.sort(key=lambda one: self._unused_since(one, now))
+            waiting.sort(key=lambda one: (one.is_halfway, self._unused_since(one, now)))
             longest = waiting[:surplus]
             yield from (one for one in longest if now - self._unused_since(one, now) >= _UNUSED)
 
     def _unused_since(self, one: "_Connection", now: float) -> float:
         if not one.has_asked:
             return now - one.answered_ago
-        return self._unanswered.get(one.peer, now - one.silent_for)
+        # Of a connection that is busy, each look may see another request that is unanswered.
+        unanswered = self._unanswered.get(one.peer, now - one.silent_for)
+        return max(unanswered, now - one.answered_ago)
 
     def _close(
         self,
@@ -242,6 +245,11 @@ class _Connection:
         as the last; so does one behind which the next request begins at once, and then stops.
         """
         return not self.has_asked or self.received_ago < self.answered_ago
+
+    @property
+    def is_halfway(self) -> bool:
+        """Whether something has come after an answer, as a part of the next request."""
+        return self.has_asked and self.is_unanswered
 
     @property
     def silent_for(self) -> float:

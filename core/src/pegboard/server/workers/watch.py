@@ -36,7 +36,9 @@ class Watch:
 
     def mark_replaced(self, worker: "WorkerProcess") -> None:
         """Let a worker know, before it is stopped, that another one has taken its place."""
-        self._watched[worker].pulse.vitals.phase = Phase.REPLACED
+        vitals = self._watched[worker].pulse.vitals
+        if vitals.phase == Phase.STAYS:  # else somebody else has told it to end, and it has drained
+            vitals.phase = Phase.REPLACED
 
     def has_killed(self, worker: "WorkerProcess") -> bool:
         """Return whether a worker was killed here, because it stood still."""
