@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 import pytest
+from flask import Flask
 
+import pegboard
 from pegboard import create_app
 from pegboard.cli import main
 from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import MakeApp
 from pegboard.testing.services import clean_environment
 
 SHOP = """
@@ -82,3 +85,22 @@ def test_an_app_has_the_commands_of_the_command_line() -> None:
     context = click.Context(app.cli)
     commands = {name: app.cli.get_command(context, name) for name in app.cli.list_commands(context)}
     assert main.commands.items() <= commands.items()
+
+
+def test_a_plugin_may_wrap_its_own_command(make_app: MakeApp) -> None:
+    """In a hook that is given the app; no other plugin loses one."""
+
+    class Shop:
+        name = "shop"
+
+        @pegboard.hookimpl
+        def pegboard_commands(self) -> list[click.Command]:
+            return [click.Command("shop", callback=lambda: click.echo("open"))]
+
+        @pegboard.hookimpl
+        def pegboard_setup(self, app: Flask) -> None:
+            inner = app.cli.commands["shop"]
+            app.cli.commands["shop"] = click.Group("shop", commands={"open": inner})
+
+    done = make_app(plugins=[Shop()]).test_cli_runner().invoke(main, ["shop", "open"])
+    assert "open\n" == done.output
