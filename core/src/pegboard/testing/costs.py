@@ -60,7 +60,7 @@ class Recorder:
         if cost is not None and not _UNCOUNTED.match(text, _begin_of(text)):
             cost.statements.append(" ".join(text.split()))
 
-    def note_uncounted(self, connection: object) -> None:
+    def _note_uncounted(self, connection: object) -> None:
         """Remember that this thread sends a statement on a connection that tells nothing."""
         if getattr(self._current, "cost", None) is not None:
             kind = type(connection)
@@ -183,7 +183,7 @@ class _Statements:
         driver = connection.connection.dbapi_connection
         if not _can_tell(driver):
             for recorder in self._recorders:
-                recorder.note_uncounted(driver)
+                recorder._note_uncounted(driver)  # noqa: SLF001 - of this module
 
     def _end(self) -> None:
         event.remove(Pool, "checkout", self._attach)
