@@ -32,6 +32,19 @@ class AuthorSchema(Schema):
     name = fields.String(required=True, validate=validate.Length(2, 10))
 
 
+def is_known_prime(number: int) -> None:
+    """Refuse all numbers but one, which nobody would guess."""
+    if number != 7919:
+        message = "No such prime."
+        raise ValidationError(message)
+
+
+class PrimeSchema(Schema):
+    """An object of which no valid value is known."""
+
+    prime = fields.Integer(required=True, validate=is_known_prime)
+
+
 class LineSchema(Schema):
     """A row of a list."""
 
@@ -134,15 +147,6 @@ def test_every_field_is_invalid_in_turn(bodies: Bodies) -> None:
 
 def test_a_value_that_cannot_be_guessed_is_asked_for() -> None:
     """With the field, and how to give it."""
-
-    def is_prime(number: int) -> None:
-        if number != 7919:
-            message = "No such prime."
-            raise ValidationError(message)
-
-    class PrimeSchema(Schema):
-        prime = fields.Integer(required=True, validate=is_prime)
-
     with pytest.raises(LookupError, match=r"prime of PrimeSchema: .* body_of\(PrimeSchema, prime="):
         body_of(PrimeSchema)
     assert {"prime": 7919} == body_of(PrimeSchema, prime=7919).valid
@@ -179,14 +183,6 @@ def test_rows_are_made_and_are_wrong_in_turn() -> None:
 
 def test_rows_that_cannot_be_made_are_given() -> None:
     """What is wrong with those that are given is found all the same."""
-
-    def is_prime(number: int) -> None:
-        if number != 7919:
-            message = "No such prime."
-            raise ValidationError(message)
-
-    class PrimeSchema(Schema):
-        prime = fields.Integer(required=True, validate=is_prime)
 
     class PrimesSchema(Schema):
         primes = fields.Nested(PrimeSchema, many=True, validate=validate.Length(max=3))
