@@ -11,7 +11,7 @@ import flask
 import pytest
 
 import pegboard
-from pegboard.observation import Observation
+from pegboard.observation import Observation, Part
 from pegboard.stages import Answer, Call, Route
 from pegboard.testing.fixtures import MakeApp
 
@@ -123,6 +123,39 @@ async def test_each_answer_is_seen_once_by_every_server(make_app: MakeApp, serve
     expected = [(*told, size, None) for (*_, told), size in zip(CASES, sizes, strict=True)]
     assert expected == ours == watching.seen
     assert [path for _, path, _, _ in CASES] * 2 == watching.begun
+
+
+class Measuring(Watching):
+    """An observer that notes how long parts take."""
+
+    def __init__(self, stage_share: float) -> None:
+        super().__init__()
+        self.stage_share = stage_share
+        self.asked: list[Part] = []
+        self.runs: list[tuple[str, float]] = []
+
+    def part(self, part: Part, /) -> Callable[[float, float], None]:
+        """Note that it was asked, and each run."""
+        self.asked.append(part)
+
+        def note(seconds: float, stands_for: float) -> None:
+            assert 0 <= seconds < 60
+            self.runs.append((part.name, stands_for))
+
+        return note
+
+
+def test_the_largest_share_that_an_observer_wants_is_measured(make_app: MakeApp):
+    """And holds for all of them; each is asked once about each part."""
+    few, some = Measuring(0.1), Measuring(0.5)
+    app = make_app(plugins=[Plugin(few, some)])
+    count = 100
+    for _ in range(count):
+        app.test_client().get("/seen/refused")
+    assert {("refusing.prepare", 2.0)} == {*few.runs}
+    assert few.runs == some.runs
+    assert 0 < len(few.runs) < count
+    assert [few.asked.count(part) for part in few.asked] == [1] * len(few.asked)
 
 
 async def test_what_the_client_does_not_wait_for_is_seen(make_app: MakeApp, serve: Serve):

@@ -101,6 +101,13 @@ class Observing:
         """Do nothing."""
 
 
+class MeasuringObserver(Observing):
+    """One that says how much it wants to have measured."""
+
+    def __init__(self, stage_share: Any) -> None:
+        self.stage_share = stage_share
+
+
 class AsyncObserving(Observing):
     """One whose method nothing awaits."""
 
@@ -143,7 +150,15 @@ WRONG: dict[str, list[Any]] = {
     ],
     "pegboard_cache_strategy": [object(), HalfStrategy(), 0, FlatStrategy(), TalkativeStrategy()],
     "pegboard_stages": [None, OwnStage(), [OwnStage]],
-    "pegboard_observers": [None, Observing(), [Observing], [None], [AsyncObserving()]],
+    "pegboard_observers": [
+        None,
+        Observing(),
+        [Observing],
+        [None],
+        [AsyncObserving()],
+        [MeasuringObserver(1.5)],
+        [MeasuringObserver("all")],
+    ],
     "pegboard_openapi": [{}],
 }
 

@@ -124,9 +124,12 @@ class Slow:
         time.sleep(0.02)
 
 
+PART = "pegboard_plugin_duration_seconds"
+
+
 def test_time_is_told_by_plugin(make_app: MakeApp, read: Read):
     """Of stages and hooks, once for each request."""
-    app = make_app(plugins=["observe", Slow()])
+    app = make_app(plugins=["observe", Slow()], OBSERVE_STAGE_SHARE=1)
     for _ in range(2):
         assert 200 == app.test_client().get("/slow").status_code
     text = metrics_of(app).render()
@@ -134,10 +137,45 @@ def test_time_is_told_by_plugin(make_app: MakeApp, read: Read):
         {"kind": "stage", "name": "slow.complete"},
         {"kind": "hook", "name": "before_request wait"},
     ):
-        assert 2 == read(text, "pegboard_plugin_duration_seconds_count", plugin="slow", **labels)
-        assert 0.04 <= read(text, "pegboard_plugin_duration_seconds_sum", plugin="slow", **labels)
+        assert 2 == read(text, f"{PART}_count", plugin="slow", **labels)
+        assert 0.04 <= read(text, f"{PART}_sum", plugin="slow", **labels)
     quick = {"plugin": "slow", "name": "slow.prepare", "kind": "stage"}
-    assert 2 == read(text, "pegboard_plugin_duration_seconds_bucket", le="+Inf", **quick)
+    assert 2 == read(text, f"{PART}_bucket", le="+Inf", **quick)
+
+
+class Quick(Slow):
+    """The same, but it does not wait."""
+
+    def wait(self) -> None:
+        """Take no time."""
+
+    def complete(self, _call: Any, _replies: Any) -> None:
+        """Take no time."""
+
+
+def test_a_share_of_the_requests_stands_for_all(make_app: MakeApp, read: Read):
+    """In the time of stages; that of hooks is measured at each."""
+    app = make_app(plugins=["observe", Quick()], OBSERVE_STAGE_SHARE=0.5)
+    for _ in range(200):
+        app.test_client().get("/slow")
+    text = metrics_of(app).render()
+    prepared, completed = (
+        read(text, f"{PART}_count", kind="stage", name=f"slow.{step}")
+        for step in ("prepare", "complete")
+    )
+    assert prepared == completed  # a request is measured as a whole, or not at all
+    assert prepared % 2 == 0
+    assert 0 < prepared < 400
+    assert 200 == read(text, f"{PART}_count", kind="hook")
+
+
+def test_stages_need_not_be_measured(make_app: MakeApp, read: Read):
+    """With a share of 0; hooks are."""
+    app = make_app(plugins=["observe", Quick()], OBSERVE_STAGE_SHARE=0)
+    app.test_client().get("/slow")
+    text = metrics_of(app).render()
+    assert 0 == read(text, f"{PART}_count", kind="stage")
+    assert 1 == read(text, f"{PART}_count", kind="hook")
 
 
 def test_an_open_circuit_breaker_is_told(make_app: MakeApp, read: Read):

@@ -1,8 +1,6 @@
-"""Durations of parts are counted together, and none is lost."""
+"""Durations of parts are counted, and none is lost."""
 
 from concurrent.futures import ThreadPoolExecutor
-
-import pytest
 
 from pegboard.observation import Part, PartKind
 from pegboard_observe.parts import PART_BUCKETS, Parts
@@ -10,16 +8,25 @@ from pegboard_observe.parts import PART_BUCKETS, Parts
 PART = Part(PartKind.STAGE, "limit.prepare", "ratelimit")
 
 
-@pytest.mark.parametrize("runs", [0, 1, 999, 1000, 2500])
-def test_each_run_is_counted_once(runs: int):
-    """However many come before somebody asks."""
+def test_what_has_not_changed_is_not_told_again():
+    """Unless it could not be written."""
+    parts = Parts()
+    assert [] == [*parts.changed()]
+    parts.find(PART)(0.5, 1)
+    told = [*parts.changed()]
+    assert [("ratelimit", "stage", "limit.prepare")] == [labels for labels, _, _ in told]
+    assert [] == [*parts.changed()]
+    parts.note_all_changed()
+    assert told == [*parts.changed()]
+
+
+def test_a_run_counts_for_as_many_as_it_stands_for():
+    """With its time."""
     parts = Parts()
     note = parts.find(PART)
-    for _ in range(runs):
-        note(0.5)
-    found = [(labels, sum(counts), seconds) for labels, counts, seconds in parts.changed()]
-    assert [(("ratelimit", "stage", "limit.prepare"), runs, runs / 2)][: bool(runs)] == found
-    assert [] == [*parts.changed()]
+    note(0.5, 20)
+    note(0.5, 2.5)
+    assert [(22.5, 11.25)] == [(sum(counts), seconds) for _, counts, seconds in parts.changed()]
 
 
 def test_runs_on_several_threads_are_all_counted():
@@ -27,9 +34,9 @@ def test_runs_on_several_threads_are_all_counted():
     parts = Parts()
     note = parts.find(PART)
 
-    def run(_number: int) -> int:
+    def run(_number: int) -> float:
         for _ in range(1500):
-            note(0.5)
+            note(0.5, 1)
         return sum(counts[-2] for _, counts, _ in parts.changed())
 
     with ThreadPoolExecutor(4) as pool:
@@ -44,5 +51,5 @@ def test_a_run_is_in_the_first_class_whose_bound_it_does_not_exceed():
     parts = Parts()
     note = parts.find(PART)
     for seconds in (0.0, PART_BUCKETS[0], 0.00002, 0.5, 1.0, 3.0):
-        note(seconds)
+        note(seconds, 1)
     assert [[2, 1, 0, 0, 0, 2, 1]] == [counts for _, counts, _ in parts.changed()]

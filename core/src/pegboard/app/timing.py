@@ -4,7 +4,8 @@ Nothing is put between where no observer wants to know.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any
 
 from flask import Flask
@@ -14,8 +15,8 @@ from pegboard.clients import time_identity
 from pegboard.database import db, time_statements
 from pegboard.observation import CORE, Observers, Part, PartKind
 from pegboard.plugins import Registry
-from pegboard.redis import Command, Reply
-from pegboard.stages import Call, Handler, Stage, Stages
+from pegboard.redis import ChannelError, Command, Reply
+from pegboard.stages import Answer, Call, Handler, Measuring, Stage, Stages
 
 _EXCHANGE = Part(PartKind.REDIS, "exchange", CORE)
 
@@ -34,36 +35,37 @@ def measure(
     if not observers.want_parts:
         return
 
-    def time_handler(stage: Stage, handler: Handler) -> Handler:
-        return _TimedHandler(observers, stage.name, owners.get(stage.name, CORE), handler)
-
     def time_hook(plugin: str, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return observers.timed(Part(PartKind.HOOK, name, plugin), function)
 
-    stages.time(
-        time_handler,
-        lambda exchange: observers.timed_async(_EXCHANGE, exchange),
-        observers.timed(_EXCHANGE, stages.exchange),
-    )
+    if observers.stage_share:
+        stages.measure(_measuring(observers, owners))
     time_identity(app, time_hook)
     time_listeners(app, time_hook)
     _time_flask(app, assembled, time_hook)
 
 
+def _measuring(observers: Observers, owners: Mapping[str, str]) -> Measuring:
+    share = observers.stage_share
+    timed = partial(observers.timed, stands_for=1 / share)
+
+    def handler(stage: Stage, handler: Handler) -> Handler:
+        of, plugin = stage.name, owners.get(stage.name, CORE)
+        return _TimedHandler(
+            timed(Part(PartKind.STAGE, f"{of}.prepare", plugin), handler.prepare),
+            timed(Part(PartKind.STAGE, f"{of}.complete", plugin), handler.complete),
+        )
+
+    exchange = partial(observers.timed_async, _EXCHANGE, stands_for=1 / share)
+    return Measuring(share, handler, exchange)
+
+
+@dataclass(frozen=True)
 class _TimedHandler:
-    """A handler of a stage, each of whose steps tells how long it takes."""
+    """The steps of a stage's handler, each of which tells how long it takes."""
 
-    prepare: Callable[[Call], Sequence[Command] | Any]
-    complete: Callable[[Call, Sequence[Reply] | Any], Any]
-
-    def __init__(self, observers: Observers, stage: str, plugin: str, handler: Handler) -> None:
-        self._handler = handler
-        for name in ("prepare", "complete"):
-            part = Part(PartKind.STAGE, f"{stage}.{name}", plugin)
-            vars(self)[name] = observers.timed(part, getattr(handler, name))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._handler, name)
+    prepare: Callable[[Call], Sequence[Command] | Answer | None]
+    complete: Callable[[Call, Sequence[Reply] | ChannelError], Answer | None]
 
 
 TimeHook = Callable[[str, str, Callable[..., Any]], Callable[..., Any]]

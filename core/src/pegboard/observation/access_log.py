@@ -26,8 +26,6 @@ class AccessLog(Observer):
 
     def end(self, observation: Observation, /) -> None:
         """Log the line."""
-        if not logger.isEnabledFor(logging.INFO):
-            return
         status = observation.status
         if self._share < 1 and status < _FIRST_ERROR and random.random() >= self._share:  # noqa: S311
             return

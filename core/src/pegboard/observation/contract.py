@@ -17,37 +17,24 @@ CLIENT_GONE = 499
 """The status of a request whose client has gone before an answer began; none is sent."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Observation:
     """One request and its answer, at the end; made by the core for each request."""
 
-    __slots__ = ("environ", "is_cached", "plugin", "route", "seconds", "size", "status")
-
+    environ: "WSGIEnvironment"
+    """The WSGI environment of the request."""
+    route: Route | None
+    """None where no route matches, and where the request was refused before routing."""
+    plugin: str
+    """The name of the plugin whose route it is; `core` for the core's and for none."""
     status: int
     """The code of the status that was sent; 499 if the client had gone before."""
     size: int
     """How many bytes of the body were sent, after compression."""
     seconds: float
     """The seconds from the request's headers to the end of its answer."""
-
-    def __init__(
-        self,
-        environ: "WSGIEnvironment",
-        route: Route | None,
-        plugin: str,
-        answer: tuple[int, int, float],
-        *,
-        is_cached: bool | None,
-    ) -> None:
-        """`answer` is its status, size and seconds."""
-        self.environ = environ
-        """The WSGI environment of the request."""
-        self.route = route
-        """None where no route matches, and where the request was refused before routing."""
-        self.plugin = plugin
-        """The name of the plugin whose route it is; `core` for the core's and for none."""
-        self.status, self.size, self.seconds = answer
-        self.is_cached = is_cached
-        """Whether the cache had the answer; None where it was not asked."""
+    is_cached: bool | None
+    """Whether the cache had the answer; None where it was not asked."""
 
 
 class PartKind(StrEnum):
@@ -81,6 +68,13 @@ class Observer:
     the first one is logged.
     """
 
+    stage_share: float = 1.0
+    """The share of the requests, 0 to 1, whose stages this observer wants to have measured.
+
+    A run of a stage takes microseconds, and measuring all of them costs a cached answer some
+    percent of its time. The largest share that an observer wants holds for all of them.
+    """
+
     def begin(self, environ: "WSGIEnvironment", /) -> None:
         """Take note of a request, before anything else is done to it.
 
@@ -98,8 +92,17 @@ class Observer:
         Statements are measured only if an observer has this method.
         """
 
-    def part(self, part: Part, /) -> Callable[[float], object] | None:  # noqa: ARG002 - not here
-        """Return what is called with the seconds of each run of a part; None if nothing is.
+    def part(
+        self,
+        part: Part,  # noqa: ARG002 - not here
+        /,
+    ) -> Callable[[float, float], object] | None:
+        """Return what is called with each run of a part that is measured; None if nothing is.
+
+        It is called with the seconds that the run took, and with the number of runs for which it
+        stands. Functions of plugins (`HOOK`) are measured at each run, which stands for itself.
+        Stages are measured for `stage_share` of the requests, chosen at random, and the wait for
+        Redis with them: with a share of 0.1 a run stands for ten.
 
         Called once for each part of an app, before or at its first request. A part is measured
         only if an observer wants it to be.

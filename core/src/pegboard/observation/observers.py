@@ -1,7 +1,7 @@
 """Tells observers of every request of an app."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Note = Callable[[float, float], object]
+"""What an observer's `part` returns."""
 
 _EXTENSION = "pegboard.observers"
 
@@ -36,11 +38,15 @@ class Observers:
         self._plugins: dict[int, tuple[Route, str]] = {}
         self._begins: tuple[Callable[[Any], None], ...] = ()
         self._ends: tuple[Callable[[Any], None], ...] = ()
+        self._ends_of_others: tuple[Callable[[Any], None], ...] = ()
+        """Those but for the log of requests."""
         self.is_told_of_begins = False
         """Whether `begin` does anything."""
-        self._is_log_alone = True
         self._statements: tuple[Callable[..., None], ...] = ()
-        self._parts: tuple[Callable[[Part], Callable[[float], object] | None], ...] = ()
+        self._parts: tuple[Callable[[Part], Note | None], ...] = ()
+        self._notes: dict[Part, list[Note]] = {}
+        self.stage_share = 0.0
+        """The share of the requests whose stages any wants to have measured."""
         self._failed: set[Callable[..., object]] = set()
 
     def install(self, observers: Iterable[Observer]) -> None:
@@ -48,10 +54,13 @@ class Observers:
         found = [*observers]
         self._begins = tuple(one.begin for one in found if type(one).begin is not Observer.begin)
         self._ends = tuple(one.end for one in found)
+        self._ends_of_others = tuple(one.end for one in found if not isinstance(one, AccessLog))
         self.is_told_of_begins = bool(self._begins)
-        self._is_log_alone = all(type(one) is AccessLog for one in found)
         self._statements = tuple(one.statement for one in found if _has(one, "statement"))
-        self._parts = tuple(one.part for one in found if _has(one, "part"))
+        measuring = [one for one in found if _has(one, "part")]
+        self._parts = tuple(one.part for one in measuring)
+        shares = (getattr(one, "stage_share", Observer.stage_share) for one in measuring)
+        self.stage_share = max(shares, default=0.0)
 
     @property
     def want_statements(self) -> bool:
@@ -73,7 +82,9 @@ class Observers:
 
     def end(self, environ: "WSGIEnvironment", status: int, size: int, started: float) -> None:
         """Tell of an answer; `started` is the `time.perf_counter` of the request's beginning."""
-        if self._is_log_alone and not access_logger.isEnabledFor(logging.INFO):
+        is_logged = access_logger.isEnabledFor(logging.INFO)
+        ends = self._ends if is_logged else self._ends_of_others
+        if not ends:
             return
         match: Match | None = environ.get(MATCH)
         route, plugin = None, CORE
@@ -84,10 +95,12 @@ class Observers:
             environ,
             route,
             plugin,
-            (status, size, perf_counter() - started),
-            is_cached=environ.get(CACHED_KEY),
+            status,
+            size,
+            perf_counter() - started,
+            environ.get(CACHED_KEY),
         )
-        for end in self._ends:
+        for end in ends:
             try:
                 end(observation)
             except PLUGIN_FAULTS as error:
@@ -101,10 +114,15 @@ class Observers:
             except PLUGIN_FAULTS as failure:
                 self._report(note, failure)
 
-    def timed(self, part: Part, function: Callable[..., T]) -> Callable[..., T]:
-        """Return a function that also tells how long each call takes, if that is wanted."""
-        note = self._note_of(part)
-        if note is None:
+    def timed(
+        self, part: Part, function: Callable[..., T], *, stands_for: float = 1.0
+    ) -> Callable[..., T]:
+        """Return a function that also tells how long each call takes, if that is wanted.
+
+        A call stands for so many runs of the part.
+        """
+        notes = self._notes_of(part)
+        if not notes:
             return function
 
         def run(*args: Any) -> T:
@@ -112,20 +130,16 @@ class Observers:
             try:
                 return function(*args)
             finally:
-                # Here, as one more call for each part costs a cached answer 1 % of its time.
-                try:
-                    note(perf_counter() - began)
-                except PLUGIN_FAULTS as error:
-                    self._report(note, error)
+                self._tell(notes, perf_counter() - began, stands_for)
 
         return run
 
     def timed_async(
-        self, part: Part, function: Callable[..., Awaitable[T]]
+        self, part: Part, function: Callable[..., Awaitable[T]], *, stands_for: float = 1.0
     ) -> Callable[..., Awaitable[T]]:
-        """Return a function that also tells how long each call takes, if that is wanted."""
-        note = self._note_of(part)
-        if note is None:
+        """Return what `timed` does, of an async function."""
+        notes = self._notes_of(part)
+        if not notes:
             return function
 
         async def run(*args: Any) -> T:
@@ -133,34 +147,29 @@ class Observers:
             try:
                 return await function(*args)
             finally:
-                try:
-                    note(perf_counter() - began)
-                except PLUGIN_FAULTS as error:
-                    self._report(note, error)
+                self._tell(notes, perf_counter() - began, stands_for)
 
         return run
 
-    def _note_of(self, part: Part) -> Callable[[float], object] | None:
-        """Return what tells how long a run of a part took; None if nobody wants to know."""
-        found: list[Callable[[float], object]] = []
-        for ask in self._parts:
+    def _tell(self, notes: Iterable[Note], seconds: float, stands_for: float) -> None:
+        for note in notes:
             try:
-                note = ask(part)
+                note(seconds, stands_for)
             except PLUGIN_FAULTS as error:
-                self._report(ask, error)
-            else:
-                found += [] if note is None else [note]
-        if len(found) < 2:  # noqa: PLR2004 - more than one
-            return found[0] if found else None
+                self._report(note, error)
 
-        def note_all(seconds: float) -> None:
-            for note in found:
+    def _notes_of(self, part: Part) -> Sequence[Note]:
+        """Return what is told of the runs of a part."""
+        if part not in self._notes:
+            found = self._notes[part] = []
+            for ask in self._parts:
                 try:
-                    note(seconds)
+                    note = ask(part)
                 except PLUGIN_FAULTS as error:
-                    self._report(note, error)
-
-        return note_all
+                    self._report(ask, error)
+                else:
+                    found += [] if note is None else [note]
+        return self._notes[part]
 
     def _plugin(self, route: Route) -> str:
         plugin = self._owner(route)

@@ -65,12 +65,12 @@ class SlowLog(Observer):
             extra={**_fields(plugin, route, seconds), "statement": short},
         )
 
-    def part(self, part: Part, /) -> Callable[[float], None] | None:
+    def part(self, part: Part, /) -> Callable[[float, float], None] | None:
         """Return what warns of a stage or a hook, if it has taken long."""
         if self._stage <= 0:
             return None
 
-        def note(seconds: float) -> None:
+        def note(seconds: float, _stands_for: float) -> None:
             if seconds < self._stage:
                 return
             route = _route()

@@ -115,9 +115,14 @@ def _is_exposition(value: Any) -> bool:
 
 
 def _is_observer(value: Any) -> bool:
+    if isinstance(value, type):
+        return False
+    share = getattr(value, "stage_share", 1.0)
     methods = getattr(value, "begin", None), getattr(value, "end", None)
-    return not isinstance(value, type) and all(
-        answers_at_once(method, lambda _: None) for method in methods
+    return (
+        isinstance(share, int | float)
+        and 0 <= share <= 1
+        and all(answers_at_once(method, lambda _: None) for method in methods)
     )
 
 
@@ -228,7 +233,9 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
         # Each stage is checked where it is added to the others.
         "pegboard_stages": _sequence("stages", lambda _: True),
         "pegboard_observers": _sequence(
-            "objects with the plain methods begin(environ) and end(observation)", _is_observer
+            "objects with the plain methods begin(environ) and end(observation), and with a "
+            "stage_share from 0 to 1, if any",
+            _is_observer,
         ),
         "pegboard_openapi": _NOTHING,
         "pegboard_metrics": Expected("bytes, in the text format of Prometheus", _is_exposition),

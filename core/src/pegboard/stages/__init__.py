@@ -29,6 +29,7 @@ from pegboard.stages.guards import note_middleware as note_middleware
 from pegboard.stages.guards import replaced_methods as replaced_methods
 from pegboard.stages.routing import EXEMPT_BLUEPRINTS
 from pegboard.stages.routing import Match as Match
+from pegboard.stages.routing import Measuring as Measuring
 from pegboard.stages.runner import MATCH as MATCH
 from pegboard.stages.runner import STAGE_RUN as STAGE_RUN
 from pegboard.stages.runner import Stages as Stages

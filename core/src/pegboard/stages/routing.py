@@ -24,6 +24,7 @@ from pegboard.stages.contract import (
     route_of,
 )
 from pegboard.stages.guards import has_after_hooks, scopes
+from pegboard.stages.waiting import Exchange
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -51,6 +52,8 @@ class Match:
     route: Route | None
     arguments: Mapping[str, Any]
     handlers: tuple[Handler, ...]
+    measured: tuple[Handler, ...]
+    """The same, but they tell how long they take where somebody wants to know."""
     stages: tuple[str, ...]
     """The names of the handlers' stages."""
     non_blocking: tuple[Callable[[], bool] | None, ...]
@@ -81,6 +84,18 @@ class _Failed:
     def complete(self, _call: Call, _replies: object) -> None: ...
 
 
+@dataclass(frozen=True)
+class Measuring:
+    """How it is told how long stages take, where that is wanted."""
+
+    share: float
+    """The share of the requests whose stages are measured."""
+    handler: Callable[[Stage, Handler], Handler]
+    """Returns a handler that tells how long its steps take."""
+    exchange: Callable[[Exchange], Exchange]
+    """Returns an exchange that tells how long it takes."""
+
+
 class Matches:
     """The matches of one app."""
 
@@ -89,8 +104,7 @@ class Matches:
         self._adapter = app.url_map.bind("")
         self.stages: list[Stage] = []
         """The stages in their order."""
-        self.timed: Callable[[Stage, Handler], Handler] | None = None
-        """Returns a handler that tells how long it takes, where that is wanted."""
+        self.measuring: Measuring | None = None
         self._routes: dict[tuple[int, str] | None, Match] = {}
         self._matches: dict[str, dict[str, Match]] = {method: {} for method in METHODS}
 
@@ -141,15 +155,20 @@ class Matches:
         """Return what requests of one method that match a rule have in common."""
         route = None if rule is None else route_of(self._app, rule, method)
         bound: dict[str, Handler] = {}
-        has_failed, timed = False, self.timed
+        measured: list[Handler] = []
+        has_failed, measuring = False, self.measuring
         if route is None or route.blueprint not in EXEMPT_BLUEPRINTS:
             for stage in self.stages:
                 try:
                     handler = stage.bind(route)
+                    if handler is None:
+                        continue
+                    timed = None if measuring is None else measuring.handler(stage, handler)
                 except PLUGIN_FAULTS as error:  # the run of the stages reports it
-                    handler, has_failed = _Failed(error), True
-                if handler is not None:
-                    bound[stage.name] = handler if timed is None else timed(stage, handler)
+                    handler = timed = _Failed(error)
+                    has_failed = True
+                bound[stage.name] = handler
+                measured.append(timed or handler)
         endpoint = None if route is None else route.endpoint
         passes_flask = has_after_hooks(self._app, endpoint)
         fast_path = "no route matches" if route is None else self._fast_path(route)
@@ -157,6 +176,7 @@ class Matches:
             route,
             {},
             handlers=tuple(bound.values()),
+            measured=tuple(measured),
             stages=tuple(bound),
             non_blocking=tuple(getattr(one, "is_non_blocking", None) for one in bound.values()),
             passes_flask=passes_flask,

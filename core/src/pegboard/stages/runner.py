@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
+from random import random
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response
@@ -16,10 +17,10 @@ from pegboard.extensions import get_extension
 from pegboard.http import CACHE_CONTROL_KEY
 from pegboard.redis import Channel, ChannelError, Command, Reply
 from pegboard.stages.after_request import finish
-from pegboard.stages.contract import WITHOUT_BODY, Answer, Call, Handler, Headers, Stage
-from pegboard.stages.routing import Match, Matches
+from pegboard.stages.contract import WITHOUT_BODY, Answer, Call, Headers, Stage
+from pegboard.stages.routing import Match, Matches, Measuring
 from pegboard.stages.stage_run import StageRun
-from pegboard.stages.waiting import Exchange, FastPathLimit, OnThread, Waiting, result_of
+from pegboard.stages.waiting import FastPathLimit, OnThread, Waiting, result_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -53,28 +54,15 @@ class Stages:
         self._flask_app = flask_app
         self.channel = channel
         self._on_thread = OnThread(self.exchange)
-        self.timed_exchange: Callable[[Exchange], Exchange] = lambda exchange: exchange
-        """Returns an exchange on an event loop that tells how long it takes, where that is wanted.
-        """
         self._matches = Matches(app)
 
     def install(self, stages: Iterable[Stage]) -> None:
         """Run these stages from now on, in place of any earlier ones."""
         self._matches.install(stages)
 
-    def time(
-        self,
-        handler: Callable[[Stage, Handler], Handler],
-        exchange: Callable[[Exchange], Exchange],
-        on_thread: Callable[..., Sequence[Reply]],
-    ) -> None:
-        """Have these tell how long stages take, from the first request on.
-
-        `handler` returns one in place of that of a stage, `exchange` one in place of a server's,
-        and `on_thread` is called in place of `Stages.exchange`.
-        """
-        self._matches.timed, self.timed_exchange = handler, exchange
-        self._on_thread = OnThread(on_thread)
+    def measure(self, measuring: Measuring) -> None:
+        """Have it told how long stages take, from the first request on."""
+        self._matches.measuring = measuring
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -120,7 +108,10 @@ class Stages:
             environ[MATCH] = match
             if match.cache_control is not None:
                 environ[CACHE_CONTROL_KEY] = match.cache_control
-        return StageRun(environ, match)
+        measuring = self._matches.measuring
+        if measuring is not None and random() >= measuring.share:  # noqa: S311 - no secret
+            measuring = None
+        return StageRun(environ, match, measuring)
 
     def headers_of(self, answer: Answer, stage_run: StageRun | None) -> Headers:
         """Return all headers of an answer that does not pass through Flask."""
@@ -159,7 +150,7 @@ class Stages:
             return None  # Flask may have to renew the cookie
         async with self._limit.enter(waiting):
             try:
-                return await fast_path.answer(stage_run.call, waiting)
+                return await fast_path.answer(stage_run.call, stage_run.measured(waiting))
             except Exception as error:  # noqa: BLE001 - answered as one of the view is
                 answer = partial(self._answer_exception, stage_run.call, error)
                 return await waiting.call(answer)

@@ -2,15 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from pegboard.http import APIError, internal_error
 from pegboard.problems import PLUGIN_FAULTS
 from pegboard.redaction import reason_of
 from pegboard.redis import ChannelError, Command, Reply
 from pegboard.stages.contract import Answer, Call, Handler, answer_of, check
-from pegboard.stages.routing import Match
-from pegboard.stages.waiting import Exchange
+from pegboard.stages.routing import Match, Measuring
+from pegboard.stages.waiting import Exchange, MeasuredWaiting, Waiting
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -21,10 +21,15 @@ logger = logging.getLogger(__name__)
 class StageRun:
     """The stages of one request, which are run once."""
 
-    __slots__ = ("_prepared", "call", "fast_path", "match")
+    __slots__ = ("_handlers", "_measuring", "_prepared", "call", "fast_path", "match")
 
-    def __init__(self, environ: "WSGIEnvironment", match: Match) -> None:
+    def __init__(
+        self, environ: "WSGIEnvironment", match: Match, measuring: Measuring | None
+    ) -> None:
+        """`measuring` is None for a run that is not measured."""
         self.match = match
+        self._measuring = measuring
+        self._handlers = match.handlers if measuring is None else match.measured
         self.fast_path = match.fast_path
         """What may answer in place of the view; None once it has been asked."""
         method = environ["REQUEST_METHOD"]
@@ -38,17 +43,26 @@ class StageRun:
         """
         replies: Sequence[Reply] | ChannelError = ()
         if commands := self._prepare():
+            if self._measuring is not None:
+                exchange = self._measuring.exchange(exchange)
             try:
                 replies = await exchange(commands)
             except ChannelError as error:
                 replies = error
         return self._complete(replies)
 
+    def measured(self, waiting: Waiting) -> Waiting:
+        """Return what waits as the given one does, and is measured if this run is."""
+        if self._measuring is None:
+            return waiting
+        exchange = self._measuring.exchange(waiting.exchange)
+        return cast("Waiting", MeasuredWaiting(waiting, exchange))
+
     def _prepare(self) -> list[Command]:
         """Return the commands that the stages want to send to Redis, in one round trip."""
         commands: list[Command] = []
         call, prepared = self.call, self._prepared
-        for handler in self.match.handlers:
+        for handler in self._handlers:
             try:
                 wanted = handler.prepare(call)
                 if wanted is None:
@@ -103,7 +117,7 @@ class StageRun:
         return answer_of(internal_error(self.call.environ))
 
     def _name_of(self, handler: Handler) -> str:
-        bound = zip(self.match.stages, self.match.handlers, strict=True)
+        bound = zip(self.match.stages, self._handlers, strict=True)
         return next(name for name, one in bound if one is handler)
 
 

@@ -80,6 +80,18 @@ class OnThread:
         """Do not wait, as there are no more at once than threads."""
 
 
+class MeasuredWaiting:
+    """Waits as another does, and tells how long each exchange takes."""
+
+    def __init__(self, waiting: Waiting, exchange: Exchange) -> None:
+        """`exchange` is that of `waiting`, and tells how long it takes."""
+        self._waiting = waiting
+        self.exchange = exchange
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._waiting, name)
+
+
 class FastPathLimit:
     """Bounds the fast paths that are under way on an event loop; others wait, in their order.
 

@@ -20,6 +20,7 @@ from pegboard_observe.folder import VARIABLE
 from pegboard_observe.parts import PART_BUCKETS
 from pegboard_observe.process import WRITERS
 from pegboard_observe.series import BUCKETS, Requests
+from pegboard_observe.settings import ObserveSettings
 from pegboard_observe.store import Store, archive, render
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ class Metrics:
     def __init__(self, app: Flask, folder: Path) -> None:
         self._app = app
         self._folder = folder
-        self.requests = Requests(self._run)
+        stage_share = pegboard.get_settings(ObserveSettings, app).stage_share
+        self.requests = Requests(self._run, stage_share)
         self._lock = threading.Lock()
         self._left_out: set[str] = set()
         self._start_anew()
@@ -90,9 +92,9 @@ class Metrics:
             by_bound = dict(zip(BUCKETS, counts, strict=True))
             store.write_histogram(families.DURATION, labels, by_bound, seconds)
             store.write(families.SIZE, labels, size)
-        for labels, counts, seconds in self.requests.parts.changed():
-            by_bound = dict(zip(PART_BUCKETS, counts, strict=True))
-            store.write_histogram(families.PART, labels, by_bound, seconds)
+        for labels, runs, seconds in self.requests.parts.changed():
+            runs_by_bound = dict(zip(PART_BUCKETS, runs, strict=True))
+            store.write_histogram(families.PART, labels, runs_by_bound, seconds)
         store.write(families.IN_FLIGHT, (), self.requests.in_flight)
         for (family, labels), value in self._state().items():
             store.write(family, labels, value)

@@ -1,8 +1,7 @@
 """How long stages and hooks take in one process, in its memory."""
 
 import threading
-from bisect import bisect_right
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from math import inf
 
@@ -11,38 +10,34 @@ from pegboard.observation import Part
 PART_BUCKETS = (0.00001, 0.0001, 0.001, 0.01, 0.1, 1.0, inf)
 """Upper bounds of the classes of durations, in seconds: most stages take microseconds."""
 
-_MOST = 100_000
-"""How many durations of a part are kept at most until they are counted, once a second."""
-
 
 class Times:
-    """How long one part has taken.
+    """How long one part has taken."""
 
-    Each request runs several parts. So a run is only noted, and runs are counted together.
-    """
-
-    __slots__ = ("_counts", "_is_changed", "_lock", "_noted", "_seconds", "labels", "note")
+    __slots__ = ("_counts", "_is_changed", "_lock", "_seconds", "labels")
 
     def __init__(self, part: Part) -> None:
         self.labels = part.plugin, str(part.kind), part.name
-        # Where nobody counts them, as in a command, the oldest are forgotten.
-        self._noted: deque[float] = deque(maxlen=_MOST)
-        self.note = self._noted.append
-        """Notes one run, in seconds; a call less than a method would be."""
         self.reset()
 
     def reset(self) -> None:
         """Begin at zero, as in a process that was forked from the one that has measured."""
         self._lock = threading.Lock()
-        self._noted.clear()
-        self._counts = [0] * len(PART_BUCKETS)
+        self._counts = [0.0] * len(PART_BUCKETS)
         self._seconds = 0.0
         self._is_changed = False
 
-    def changed(self) -> tuple[list[int], float] | None:
+    def note(self, seconds: float, stands_for: float) -> None:
+        """Count as many runs as one stands for."""
+        place = bisect_left(PART_BUCKETS, seconds)
+        with self._lock:
+            self._counts[place] += stands_for
+            self._seconds += seconds * stands_for
+            self._is_changed = True
+
+    def changed(self) -> tuple[list[float], float] | None:
         """Return counts and seconds; None if they are those of the last call."""
         with self._lock:
-            self._count()
             if not self._is_changed:
                 return None
             self._is_changed = False
@@ -51,21 +46,7 @@ class Times:
     def note_changed(self) -> None:
         """Have `changed` return them again."""
         with self._lock:
-            self._count()
             self._is_changed = any(self._counts)
-
-    def _count(self) -> None:
-        """Count what is noted; other threads may go on to note."""
-        durations = sorted(self._noted.popleft() for _ in range(len(self._noted)))
-        if not durations:
-            return
-        below = 0
-        for place, bound in enumerate(PART_BUCKETS):
-            up_to = bisect_right(durations, bound)
-            self._counts[place] += up_to - below
-            below = up_to
-        self._seconds += sum(durations)
-        self._is_changed = True
 
 
 class Parts:
@@ -74,7 +55,7 @@ class Parts:
     def __init__(self) -> None:
         self._times: dict[Part, Times] = {}
 
-    def find(self, part: Part) -> Callable[[float], None]:
+    def find(self, part: Part) -> Callable[[float, float], None]:
         """Return what notes the runs of a part."""
         return self._times.setdefault(part, Times(part)).note
 
@@ -83,7 +64,7 @@ class Parts:
         for one in self._times.values():
             one.reset()
 
-    def changed(self) -> Iterator[tuple[tuple[str, ...], list[int], float]]:
+    def changed(self) -> Iterator[tuple[tuple[str, ...], list[float], float]]:
         """Yield labels, counts and seconds of what has changed since the last call."""
         for one in [*self._times.values()]:
             if (found := one.changed()) is not None:

@@ -3,6 +3,7 @@
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,10 @@ class Series:
 class Requests(Observer):
     """An observer that counts; each request costs it about a microsecond."""
 
-    def __init__(self, run: Callable[[], None]) -> None:
+    def __init__(self, run: Callable[[], None], stage_share: float) -> None:
         """`run` is called before the first request of the process is counted."""
         self._run = run
+        self.stage_share = stage_share
         self.parts = Parts()
         """How long stages and hooks take."""
         self.reset()
@@ -58,21 +60,25 @@ class Requests(Observer):
         self.parts.reset()
         self._series: dict[Key, Series] = {}
         self._lock = threading.Lock()
-        self._in_flight = 0
+        self._begun = count()
+        self._looks = self._ended = 0
         self._has_begun = False
 
     @property
     def in_flight(self) -> int:
         """How many requests have begun and not ended."""
-        return self._in_flight
+        # Without a lock at each beginning: all that a count tells is its next number.
+        with self._lock:
+            begun = next(self._begun) - self._looks
+            self._looks += 1
+            return begun - self._ended
 
     def begin(self, _environ: "WSGIEnvironment", /) -> None:
         """Count a request that is in flight."""
         if not self._has_begun:
             self._run()
             self._has_begun = True
-        with self._lock:
-            self._in_flight += 1
+        next(self._begun)
 
     def end(self, one: Observation, /) -> None:
         """Count its answer."""
@@ -82,7 +88,7 @@ class Requests(Observer):
         key = id(one.route), method, one.status, one.is_cached
         place = bisect_left(BUCKETS, one.seconds)
         with self._lock:
-            self._in_flight -= 1
+            self._ended += 1
             series = self._series.get(key)
             if series is None:
                 series = self._series[key] = Series(one.route, _labels(one, method))
@@ -91,7 +97,7 @@ class Requests(Observer):
             series.size += one.size
             series.is_changed = True
 
-    def part(self, part: Part, /) -> Callable[[float], None]:
+    def part(self, part: Part, /) -> Callable[[float, float], None]:
         """Return what counts the runs of a stage or a hook."""
         return self.parts.find(part)
 

@@ -51,7 +51,7 @@ class Store:
         self._set(family, family.sample, family.labels, labels, value)
 
     def write_histogram(
-        self, family: Family, labels: tuple[str, ...], counts: Mapping[float, int], total: float
+        self, family: Family, labels: tuple[str, ...], counts: Mapping[float, float], total: float
     ) -> None:
         """Set a histogram: how many are in each class, by its upper bound, and their sum.
 

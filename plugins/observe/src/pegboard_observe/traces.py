@@ -134,7 +134,7 @@ class Traces(Observer):
         name = f"{operation} {self._database.get('db.namespace', '')}".rstrip()
         self._note(name, SpanKind.CLIENT, attributes, seconds, has_failed=error is not None)
 
-    def part(self, part: Part, /) -> Callable[[float], None]:
+    def part(self, part: Part, /) -> Callable[[float, float], None]:
         """Return what makes the span of a run of a part, if it has waited."""
         is_redis = part.kind is PartKind.REDIS
         kind = SpanKind.CLIENT if is_redis else SpanKind.INTERNAL
@@ -143,7 +143,7 @@ class Traces(Observer):
             attributes |= {"db.system.name": "redis"}
         name, shortest = f"{part.kind} {part.name}", 0.0 if is_redis else _WAITS
 
-        def note(seconds: float) -> None:
+        def note(seconds: float, _stands_for: float) -> None:
             if seconds >= shortest and trace.get_current_span().is_recording():
                 self._note(name, kind, attributes, seconds)
 

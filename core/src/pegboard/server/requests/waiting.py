@@ -48,7 +48,7 @@ class Backends:
         if channel is not None:
             self._pipeline = channel.pipeline(loop)
             if self._pipeline is not None:
-                self.exchange = self._stages.timed_exchange(self._pipeline.exchange)
+                self.exchange = self._pipeline.exchange
                 self._pipeline.open()
         self.runs_stages = channel is None or self._pipeline is not None
 
