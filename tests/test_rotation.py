@@ -1,6 +1,8 @@
 """A password of the database that is replaced under load, and replicas with different keys."""
 
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +134,43 @@ def test_a_password_is_replaced_without_a_restart(database: Database, service: L
     assert workers == service.workers
     assert "the password of the database was replaced, as in its file" in service.output
     assert "second" not in service.output
+
+
+def test_a_worker_that_is_not_ready_does_not_replace_one_that_is(
+    database: Database, service: LiveServer
+):
+    """As at a reload with a wrong password in the file; it is tried again with the right one."""
+    old = service.workers
+    database.write("wrong")
+    os.kill(service.pid, signal.SIGHUP)
+
+    def until(said: str) -> None:
+        def is_said() -> bool:
+            assert 200 == service.request("GET", "/api/items/")[0]
+            return said in service.output
+
+        wait_until(is_said, f"the log says: {said}")
+
+    until("goes on serving: database: ")
+    until("it is replaced at once")
+    assert "reloaded" not in service.output
+    assert {*old} <= {*service.workers}
+    database.write("first")
+    until("reloaded")
+    assert old != service.workers
+    assert "wrong" not in service.output
+
+
+def test_a_worker_replaces_one_that_is_not_ready_either(database: Database, service: LiveServer):
+    """As the database refuses both."""
+    old = service.workers
+    database.alter("second")
+    database.cut()
+    wait_until(lambda: 503 == service.request("GET", "/health/ready")[0], "it is not ready")
+    os.kill(service.pid, signal.SIGHUP)
+    wait_until(lambda: "reloaded" in service.output, "the worker is replaced")
+    assert old != service.workers
+    assert "goes on serving" not in service.output
 
 
 def test_a_service_notices_a_replica_with_another_key(

@@ -155,6 +155,17 @@ class Health:
         """Return the names of the checks that fail; they are run as by `results`."""
         return frozenset(name for name, one in self.results().items() if one.reason is not None)
 
+    def unready(self) -> Mapping[str, str]:
+        """Return why each required check fails, by its name; they are run as by `results`."""
+        results = self.results()
+        return {
+            one.name: reason
+            for one in self.checks
+            if one.is_required
+            and one.name in results
+            and (reason := results[one.name].reason) is not None
+        }
+
     def _run(self) -> "_Result":
         """Run the checks one by one."""
         results = {}

@@ -6,13 +6,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
+from pegboard.api import get_health
 from pegboard.forking import after_fork
 from pegboard.logs import LEVELS
 from pegboard.redis import get_fleet_keys
@@ -35,11 +36,13 @@ from pegboard.server.workers import (
     LevelFollower,
     Phase,
     Pulse,
+    ReadinessTeller,
     Roster,
     die_at_stop,
     drain,
     memory_of,
     stop_with_parent,
+    take_place,
     tell_error,
 )
 from pegboard.settings import CoreSettings, get_settings
@@ -74,6 +77,12 @@ class Loader:
             tell_error(error)
             sys.exit(error.exit_code if isinstance(error, click.ClickException) else 1)
         stop_with_parent(self.limits.kill_timeout)
+
+        def unready() -> Mapping[str, str]:
+            with app.app_context():
+                return get_health(app).unready()
+
+        take_place(pulse, self.roster, unready)
         after_fork(gateway, lambda _: leave_to_parent(self.address))
         threading.Thread(
             target=prepare_connections, args=(self.address,), name="pegboard-clients", daemon=True
@@ -82,17 +91,21 @@ class Loader:
         assert isinstance(loop, DrainingLoop)
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
-        level = LevelFollower(self.roster)
+        level, readiness = LevelFollower(self.roster), ReadinessTeller(pulse, unready)
 
-        def follow(*_: object) -> None:
+        def follow_level(*_: object) -> None:
             level.follow()
             pulse.vitals.level = LEVELS.index(level.level or "")
+
+        def follow() -> None:
+            follow_level()
+            readiness.follow()
 
         pulse.start(loop, gateway, follow)
         self._watch_connections(gateway, loop)
         if keys := get_fleet_keys(app):
             keys.watch()
-        signal.signal(TOGGLE, follow)
+        signal.signal(TOGGLE, follow_level)
         # What the app consists of stays: to look at it all in each full collection would stop every
         # request for tens of milliseconds.
         gc.collect()

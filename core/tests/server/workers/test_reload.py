@@ -48,7 +48,11 @@ def test_a_worker_that_does_not_end_is_killed_once(caplog) -> None:
             kill=lambda: calls.append(f"{name} is killed"),
         )
 
-    watch: Any = SimpleNamespace(is_serving=lambda _: True, mark_replaced=lambda _: None)
+    watch: Any = SimpleNamespace(
+        is_serving=lambda _: True,
+        announce_successor=lambda _: None,
+        mark_replaced=lambda _: None,
+    )
     workers = [worker("old")]
     steps = Reload(watch, 1e-9)
     steps.begin([0])

@@ -12,6 +12,7 @@ from pegboard.server.workers.refusal import tell_error
 from pegboard.server.workers.reload import Reload, has_ended, kill_leaving
 from pegboard.server.workers.roster import TOGGLE, LevelFollower, Roster, memory_of
 from pegboard.server.workers.stopping import die_at_stop, stop_with_parent
+from pegboard.server.workers.succession import ReadinessTeller, take_place
 from pegboard.server.workers.systemd import ServiceManager
 from pegboard.server.workers.watch import Watch
 
@@ -26,6 +27,7 @@ __all__ = [
     "LevelFollower",
     "Phase",
     "Pulse",
+    "ReadinessTeller",
     "Reload",
     "Roster",
     "ServiceManager",
@@ -38,5 +40,6 @@ __all__ = [
     "kill_leaving",
     "memory_of",
     "stop_with_parent",
+    "take_place",
     "tell_error",
 ]

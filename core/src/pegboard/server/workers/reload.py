@@ -1,7 +1,8 @@
 """Replacing workers: at SIGHUP, and when one has served enough.
 
-An old worker is stopped only when the new one has served for a beat. While new ones die or do not
-start, however long that lasts, the old one goes on serving. No request is lost that ends within the
+An old worker is stopped only when the new one has served for a beat, which it does once it is ready
+(`succession`). While new ones die or do not start, however long that lasts, the old one goes on
+serving. No request is lost that ends within the
 time that a stop waits for requests; with others it is killed.
 """
 
@@ -63,6 +64,7 @@ class Reload:
             index = self._outdated[0]
             if workers[index].inner.is_alive():
                 self._leaving = _Leaving(index, workers[index])
+                self._watch.announce_successor(workers[index])
             start(index)
         elif self.is_active and all(map(self._watch.is_serving, workers)):
             self.is_active = False

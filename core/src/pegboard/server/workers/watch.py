@@ -34,11 +34,16 @@ class Watch:
         """Look after a worker from now on."""
         self._watched[worker] = WatchedPulse(pulse)
 
+    def announce_successor(self, worker: "WorkerProcess") -> None:
+        """Let a worker know that another one is to take its place."""
+        vitals = self._watched[worker].pulse.vitals
+        vitals.phase = max(vitals.phase, Phase.HAS_SUCCESSOR)
+
     def mark_replaced(self, worker: "WorkerProcess") -> None:
         """Let a worker know, before it is stopped, that another one has taken its place."""
         vitals = self._watched[worker].pulse.vitals
-        if vitals.phase == Phase.STAYS:  # else somebody else has told it to end, and it has drained
-            vitals.phase = Phase.REPLACED
+        # It has drained already if somebody else has told it to end.
+        vitals.phase = max(vitals.phase, Phase.REPLACED)
 
     def has_killed(self, worker: "WorkerProcess") -> bool:
         """Return whether a worker was killed here, because it stood still."""
