@@ -38,6 +38,7 @@ class SlowLog(Observer):
         self._packages = packages
         self._statement = statement
         self._stage = stage
+        self.stage_share = 1.0 if stage > 0 else 0.0
 
     def begin(self, environ: "WSGIEnvironment", /) -> None:
         """Know the request."""
