@@ -37,6 +37,8 @@ from pegboard.http.headers import (
 )
 from pegboard.http.json_output import JSONProvider, encode_json
 from pegboard.http.preferences import preference
+from pegboard.http.request_line import HEADERS_SIZE_KEY as HEADERS_SIZE_KEY
+from pegboard.http.request_line import MAX_HEADERS as MAX_HEADERS
 from pegboard.http.request_line import METHODS, NO_HOST_MESSAGE, EarlyAnswer
 from pegboard.http.strict_json import InvalidJSONError, load_json
 from pegboard.http.view_methods import function_of

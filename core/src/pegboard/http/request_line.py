@@ -1,4 +1,4 @@
-"""What is answered before anything else sees a request: no valid `Host`, `get`, `OPTIONS *`."""
+"""What is answered before anything else sees a request: large headers, `get`, `OPTIONS *`."""
 
 import re
 from http import HTTPStatus
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """The methods that a service knows."""
+
+MAX_HEADERS = 32 * 1024
+"""Bytes that the URL and the long headers of a request may have together."""
+
+HEADERS_SIZE_KEY = "pegboard.headers_size"
+"""The key in the WSGI environment of how many these are, where the server counts them."""
 
 NO_HOST_MESSAGE = "The request has no Host header."
 
@@ -38,11 +44,15 @@ _hosts: set[str | None] = set()
 def answer_early(environ: "WSGIEnvironment") -> EarlyAnswer | None:
     """Return the answer to a request that no view may see, or None.
 
-    That is one of HTTP/1.1 without a `Host`, with two or with an invalid one (RFC 9112, section
-    3.2); one whose method is not in capital letters, as names of methods are case-sensitive (RFC
-    9110, section 9.1); and `OPTIONS *`, which asks about the server as a whole.
+    That is one with too large headers (RFC 6585, section 5); one of HTTP/1.1 without a `Host`, with
+    two or with an invalid one (RFC 9112, section 3.2); one whose method is not in capital letters,
+    as names of methods are case-sensitive (RFC 9110, section 9.1); and `OPTIONS *`, which asks
+    about the server as a whole.
     """
     method = environ["REQUEST_METHOD"]
+    if environ.get(HEADERS_SIZE_KEY, 0) > MAX_HEADERS:
+        message = f"The URL and the headers of the request have more than {MAX_HEADERS:,} bytes."
+        return _error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
     if environ.get("HTTP_HOST") not in _hosts and (mistake := _host_mistake(environ)):
         return _error(HTTPStatus.BAD_REQUEST, mistake)
     if method in METHODS:

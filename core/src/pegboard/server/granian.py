@@ -21,6 +21,7 @@ from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 
+from pegboard.http import MAX_HEADERS
 from pegboard.server.limits import Limits, most_connections
 from pegboard.server.listening import (
     CAN_SEE_CONNECTIONS,
@@ -48,11 +49,12 @@ from pegboard.server.workers import (
 if TYPE_CHECKING:
     from flask import Flask
 
-MAX_HEADERS = 32 * 1024
-"""Bytes that the line and the headers of a request may have in any case.
+_MAX_HEADERS = 2 * MAX_HEADERS
+"""Bytes of a request's line and headers beyond which Granian answers 431, which nobody is told of.
 
-Granian answers 431 to more, in HTTP/1.1 as soon as it has to read beyond: it takes up to twice as
-much that has arrived at once. In HTTP/2 each header counts as 32 bytes more than it has.
+Less are read, and refused in the platform's own form where they are too large. In HTTP/1.1 it
+refuses as soon as it has to read beyond: it takes up to twice as much that has arrived at once. In
+HTTP/2 each header counts as 32 bytes more than it has.
 """
 
 _LOOP = "pegboard"
@@ -147,9 +149,9 @@ def _options(address: Address | UnixAddress, limits: Limits, *, is_http2: bool) 
         "http1_settings": HTTP1Settings(
             # Of idle connections, too; `ConnectionWatch` closes those of slow senders.
             header_read_timeout=math.ceil(_header_read_timeout(limits) * 1000),
-            max_buffer_size=MAX_HEADERS,
+            max_buffer_size=_MAX_HEADERS,
         ),
-        "http2_settings": HTTP2Settings(max_headers_size=MAX_HEADERS),
+        "http2_settings": HTTP2Settings(max_headers_size=_MAX_HEADERS),
         "workers_kill_timeout": limits.kill_timeout,
         "log_level": LogLevels.error,
         "log_dictconfig": _LOGGING,

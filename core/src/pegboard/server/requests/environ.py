@@ -6,11 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import unquote_to_bytes
 
+from pegboard.http import HEADERS_SIZE_KEY
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 """Methods of requests whose body means nothing (RFC 9110, section 9.3)."""
+
+_SHORT = 256
+"""Bytes of a header that is not counted: the server takes a hundred of them at most."""
 
 _KNOWN_NAMES = 1024
 _LONGEST_NAME = 64
@@ -67,7 +72,10 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
             environ["SERVER_NAME"], environ["SERVER_PORT"] = "localhost", "80"
     if (client := scope["client"]) is not None:
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client[0], str(client[1])
+    long = len(raw_path) + len(scope["query_string"])
     for name, value in scope["headers"]:
+        if len(value) > _SHORT:
+            long += len(value)
         variable = _variables.get(name) or _variable(name)
         if not variable:
             continue
@@ -75,6 +83,7 @@ def environ_of(scope: Scope) -> "WSGIEnvironment":
         if variable in environ:
             text = environ[variable] + ("; " if name == b"cookie" else ",") + text
         environ[variable] = text
+    environ[HEADERS_SIZE_KEY] = long
     if not environ.get("HTTP_HOST", "none"):
         del environ["HTTP_HOST"]  # Granian adds an empty one
     has_length = "CONTENT_LENGTH" in environ
