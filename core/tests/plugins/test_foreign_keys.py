@@ -133,6 +133,24 @@ def test_data_is_removed_in_the_order_of_the_references(
         assert [] == sa.inspect(db.engine).get_table_names()
 
 
+def test_a_table_that_a_downgrade_leaves_is_dropped_though_it_refers_to_one_that_stays(
+    plugin_folder: PluginFolder, make_app: MakeApp, cli: RunCLI, database_url: str
+) -> None:
+    """By what the database knows of it, as the plugin has no model of it."""
+    plugin_folder.add_table("zeta")
+    upgrade = f"""{CREATES}
+key = sa.ForeignKey("zeta.id")
+op.create_table("pairs", sa.Column("zeta_id", sa.Integer, key, primary_key=True))
+"""
+    requires = ["pegboard", "example-zeta"]
+    plugin_folder.add_table("alpha", columns=REFERS, upgrade=upgrade, requires=requires)
+    app = make_app(plugins=None, PLUGINS="alpha,zeta", DATABASE_URL=database_url, **ALONE)
+    done = cli("plugins", "remove", "alpha", "--yes", app=app)
+    assert 0 == done.exit_code, done.output
+    with app.app_context():
+        assert {"alembic_version_zeta", "zeta"} == {*sa.inspect(db.engine).get_table_names()}
+
+
 def test_data_of_a_disabled_plugin_keeps_what_it_refers_to(
     chain: str, make_app: MakeApp, cli: RunCLI, database_url: str
 ) -> None:

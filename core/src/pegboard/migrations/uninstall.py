@@ -134,9 +134,8 @@ def _drop(connection: Connection, history: History, tables: set[TableName]) -> N
             history.metadata.drop_all(connection)  # with their types and sequences
         mine = {*tables, TableName(None, history.version_table)}
         left = mine & existing_tables(connection, {table.schema for table in mine})
-        rest = MetaData()
-        for table in left:
-            Table(
-                table.name, rest, schema=table.schema, autoload_with=connection, resolve_fks=False
-            )
-        rest.drop_all(connection)
+        rest = MetaData()  # has the tables as well to which their foreign keys lead
+        leftover = [
+            Table(one.name, rest, schema=one.schema, autoload_with=connection) for one in left
+        ]
+        rest.drop_all(connection, tables=leftover)
