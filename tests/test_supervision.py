@@ -4,6 +4,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -286,6 +287,25 @@ def test_a_worker_that_stands_still_does_not_hold_up_a_stop(serve_stuck):
     assert "stands still for 2 s, and is killed" in server.output
     assert "in backtrack" in server.output
     assert "have not ended" not in server.output
+
+
+def test_a_worker_that_dies_in_a_stop_is_told(serve_stuck):
+    """As when the kernel needs its memory: the requests that it had are lost."""
+    server = serve_stuck()
+    wait_until(lambda: 1 == len(listening(server)), "it serves")
+    begin(server, "/wait")
+    [worker] = listening(server)
+    os.kill(server.pid, signal.SIGTERM)
+
+    def is_closed() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=0.5):
+            return False
+        return True
+
+    wait_until(is_closed, "the worker has been told to stop")
+    worker.kill()
+    told = f"worker 1 (process {worker.pid}) was killed by SIGKILL, as it was about to stop"
+    wait_until(lambda: told in server.output, "it is told")
 
 
 def test_a_stop_waits_for_a_view_whose_client_has_left(serve_stuck):

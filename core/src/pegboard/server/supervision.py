@@ -38,8 +38,10 @@ from pegboard.server.workers import (
     Roster,
     ServiceManager,
     Watch,
+    describe_exit,
     has_ended,
     kill_leaving,
+    name_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -210,19 +212,26 @@ class SupervisedServer(MPServer):
             if not has_ended(worker, by=now + _UNTIL_TOLD_AGAIN):
                 worker.terminate()  # type: ignore[no-untyped-call]
         for worker in self.wrks:
-            self._await_end(worker, now)
+            was_killed = self._await_end(worker, now)
             worker.join()  # type: ignore[no-untyped-call]
+            code = worker.inner.exitcode
+            if not was_killed and code not in {0, -signal.SIGTERM}:
+                logger.error("%s %s, as it was about to stop", name_of(worker), describe_exit(code))
         self.wrks.clear()
 
-    def _await_end(self, worker: WorkerProcess, since: float) -> None:
-        """Wait until a worker has ended; it is killed if it stands still, or takes too long."""
+    def _await_end(self, worker: WorkerProcess, since: float) -> bool:
+        """Wait until a worker has ended; it is killed if it stands still, or takes too long.
+
+        Returns whether it was killed.
+        """
         longest = self.workers_kill_timeout or math.inf
         latest = since + longest
         while not has_ended(worker, by=min(latest, time.monotonic() + BEAT)):
             self._watch.kill_still()
             if time.monotonic() >= latest:
                 kill_leaving(worker, longest)
-                return
+                return True
+        return self._watch.has_killed(worker)
 
     def _spawn_worker(  # type: ignore[override]  # as Granian's own subclass has it
         self, idx: int, target: Callable[..., None], callback_loader: Callable[..., Any]

@@ -3,7 +3,12 @@
 Nothing here imports Granian, which takes 4 MB: commands that serve nothing use some of it as well.
 """
 
-from pegboard.server.workers.companion import COMPANION_TIMEOUT, Companion, Leash
+from pegboard.server.workers.companion import (
+    COMPANION_TIMEOUT,
+    Companion,
+    Leash,
+    describe_exit,
+)
 from pegboard.server.workers.deaths import Deaths
 from pegboard.server.workers.draining import DrainingLoop, drain
 from pegboard.server.workers.isolated import call_isolated, ended_after
@@ -14,7 +19,7 @@ from pegboard.server.workers.roster import TOGGLE, LevelFollower, Roster, memory
 from pegboard.server.workers.stopping import die_at_stop, stop_with_parent
 from pegboard.server.workers.succession import ReadinessTeller, take_place
 from pegboard.server.workers.systemd import ServiceManager
-from pegboard.server.workers.watch import Watch
+from pegboard.server.workers.watch import Watch, name_of
 
 __all__ = [
     "COMPANION_TIMEOUT",
@@ -33,12 +38,14 @@ __all__ = [
     "ServiceManager",
     "Watch",
     "call_isolated",
+    "describe_exit",
     "die_at_stop",
     "drain",
     "ended_after",
     "has_ended",
     "kill_leaving",
     "memory_of",
+    "name_of",
     "stop_with_parent",
     "take_place",
     "tell_error",
