@@ -39,6 +39,7 @@ from pegboard.server.workers import (
     ServiceManager,
     Watch,
     describe_exit,
+    exit_code_of,
     has_ended,
     kill_leaving,
     name_of,
@@ -214,8 +215,9 @@ class SupervisedServer(MPServer):
         for worker in self.wrks:
             was_killed = self._await_end(worker, now)
             worker.join()  # type: ignore[no-untyped-call]
-            code = worker.inner.exitcode
-            if not was_killed and code not in {0, -signal.SIGTERM}:
+            code = exit_code_of(worker)
+            expected = {None, 0, -signal.SIGTERM, -signal.SIGINT}  # a young one has no handlers
+            if not was_killed and code not in expected:
                 logger.error("%s %s, as it was about to stop", name_of(worker), describe_exit(code))
         self.wrks.clear()
 

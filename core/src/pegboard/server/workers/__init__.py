@@ -14,7 +14,7 @@ from pegboard.server.workers.draining import DrainingLoop, drain
 from pegboard.server.workers.isolated import call_isolated, ended_after
 from pegboard.server.workers.pulse import STACKS, Phase, Pulse
 from pegboard.server.workers.refusal import tell_error
-from pegboard.server.workers.reload import Reload, has_ended, kill_leaving
+from pegboard.server.workers.reload import Reload, exit_code_of, has_ended, kill_leaving
 from pegboard.server.workers.roster import TOGGLE, LevelFollower, Roster, memory_of
 from pegboard.server.workers.stopping import die_at_stop, stop_with_parent
 from pegboard.server.workers.succession import ReadinessTeller, take_place
@@ -42,6 +42,7 @@ __all__ = [
     "die_at_stop",
     "drain",
     "ended_after",
+    "exit_code_of",
     "has_ended",
     "kill_leaving",
     "memory_of",

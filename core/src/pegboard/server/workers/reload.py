@@ -107,6 +107,18 @@ def kill_leaving(worker: "WorkerProcess", seconds: float) -> None:
     worker.kill()  # type: ignore[no-untyped-call]
 
 
+def exit_code_of(worker: "WorkerProcess") -> int | None:
+    """Return the exit code of a worker that has ended; None if it is not known after a second.
+
+    It is known to the thread that was told of the end, and to others once that has noted it.
+    """
+    latest = time.monotonic() + 1.0
+    while worker.inner.exitcode is None and time.monotonic() < latest:
+        time.sleep(0.01)
+    code: int | None = worker.inner.exitcode
+    return code
+
+
 def has_ended(worker: "WorkerProcess", *, by: float) -> bool:
     """Wait until a worker has ended; returns whether it has by then, as of `time.monotonic`."""
     while worker.inner.exitcode is None:
