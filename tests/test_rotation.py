@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,8 +63,8 @@ def database(postgres_url: str, tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def service(database: Database, tmp_path: Path) -> Iterator[LiveServer]:
-    """A service that has the URL from the file."""
+def start(database: Database, tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
+    """Start a service that has the URL from the file."""
     settings = {
         "PEGBOARD_PLUGINS": "items",
         "DATABASE_URL_FILE": str(database.file),
@@ -74,8 +74,14 @@ def service(database: Database, tmp_path: Path) -> Iterator[LiveServer]:
     }
     done = run_pegboard("db", "upgrade", directory=tmp_path, **settings)
     assert 0 == done.returncode, done.stdout
-    with LiveServer(**settings) as server:
-        yield server
+    with ExitStack() as stack:
+        yield lambda **more: stack.enter_context(LiveServer(**settings, **more))
+
+
+@pytest.fixture
+def service(start: Callable[..., LiveServer]) -> LiveServer:
+    """The service as it is configured."""
+    return start()
 
 
 class Load:
@@ -136,10 +142,16 @@ def test_a_password_is_replaced_without_a_restart(database: Database, service: L
     assert "second" not in service.output
 
 
-def test_a_worker_that_is_not_ready_does_not_replace_one_that_is(
-    database: Database, service: LiveServer
+NOT_READY = "the new worker 1 is not ready, so the old one goes on serving: database: "
+
+
+@pytest.mark.parametrize("way", ["at a signal", "by itself"])
+def test_a_worker_that_is_not_ready_does_not_replace_another(
+    database: Database, start: Callable[..., LiveServer], way: str
 ):
-    """As at a reload with a wrong password in the file; it is tried again with the right one."""
+    """As at a reload with a wrong password in the file; another is tried with the right one."""
+    longest = "60" if way == "at a signal" else "6"
+    service = start(PEGBOARD_WORKER_START_TIMEOUT=longest)
     old = service.workers
     database.write("wrong")
     os.kill(service.pid, signal.SIGHUP)
@@ -151,26 +163,68 @@ def test_a_worker_that_is_not_ready_does_not_replace_one_that_is(
 
         wait_until(is_said, f"the log says: {said}")
 
-    until("goes on serving: database: ")
-    until("it is replaced at once")
-    assert "reloaded" not in service.output
-    assert {*old} <= {*service.workers}
+    until(NOT_READY)
+    assert {*old} < {*service.workers}
     database.write("first")
+    if way == "at a signal":
+        os.kill(service.pid, signal.SIGHUP)
     until("reloaded")
-    assert old != service.workers
+    assert not {*old} & {*service.workers}
     assert "wrong" not in service.output
 
 
-def test_a_worker_replaces_one_that_is_not_ready_either(database: Database, service: LiveServer):
-    """As the database refuses both."""
+def test_a_worker_that_is_not_ready_serves_once_the_old_one_is_gone(
+    database: Database, service: LiveServer
+):
+    """Else nobody would."""
+    [old] = service.workers
+    database.write("wrong")
+    os.kill(service.pid, signal.SIGHUP)
+    wait_until(lambda: NOT_READY in service.output, "the new one is not ready")
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: answers(service), "the new one serves")
+    assert f"worker 1 (process {old}) was killed by SIGKILL; it was about to be" in service.output
+
+
+def test_a_worker_that_died_in_a_reload_is_replaced_in_it(
+    database: Database, start: Callable[..., LiveServer]
+):
+    """As it may have read the wrong file, and served with it since nobody else did."""
+    service = start(WORKERS="2")
+    first, second = service.workers
+    database.write("wrong")
+    os.kill(service.pid, signal.SIGHUP)
+    wait_until(lambda: NOT_READY in service.output, "the new one is not ready")
+    os.kill(second, signal.SIGKILL)
+    wait_until(lambda: f"worker 2 (process {second})" in service.output, "the other has died")
+    wait_until(lambda: 3 == len({*service.workers} - {second}), "another takes its place")
+    database.write("first")
+    os.kill(service.pid, signal.SIGHUP)
+    wait_until(lambda: "reloaded" in service.output, "all are replaced")
+    assert first not in service.workers
+    assert [200] * 50 == [service.request("GET", "/health/ready")[0] for _ in range(50)]
+
+
+def answers(service: LiveServer) -> bool:
+    """Return whether the service answers at all."""
+    try:
+        return 200 == service.request("GET", "/health")[0]
+    except OSError:
+        return False
+
+
+def test_a_reload_ends_when_the_database_is_back(database: Database, service: LiveServer):
+    """Though the old worker is not ready either: both may be again."""
     old = service.workers
     database.alter("second")
     database.cut()
     wait_until(lambda: 503 == service.request("GET", "/health/ready")[0], "it is not ready")
     os.kill(service.pid, signal.SIGHUP)
+    wait_until(lambda: NOT_READY in service.output, "the new one is not ready")
+    assert "reloaded" not in service.output
+    database.alter("first")
     wait_until(lambda: "reloaded" in service.output, "the worker is replaced")
-    assert old != service.workers
-    assert "goes on serving" not in service.output
+    assert not {*old} & {*service.workers}
 
 
 def test_a_service_notices_a_replica_with_another_key(

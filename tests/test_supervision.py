@@ -126,6 +126,7 @@ def delayed(serve_stuck) -> LiveServer:
 
 
 STARTING = '''
+import asyncio
 import os
 import signal
 import sys
@@ -155,6 +156,12 @@ def pegboard_setup(app):
         time.sleep(0.02)
     if FOLDER.joinpath("fail").exists():
         raise RuntimeError("no start")
+
+
+@pegboard.hookimpl
+def pegboard_health_checks():
+    """Check something with an event loop of its own."""
+    return [pegboard.HealthCheck("own", lambda: asyncio.run(asyncio.sleep(0)))]
 
 
 @pegboard.hookimpl

@@ -36,7 +36,6 @@ from pegboard.server.workers import (
     LevelFollower,
     Phase,
     Pulse,
-    ReadinessTeller,
     Roster,
     die_at_stop,
     drain,
@@ -91,21 +90,17 @@ class Loader:
         assert isinstance(loop, DrainingLoop)
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
-        level, readiness = LevelFollower(self.roster), ReadinessTeller(pulse, unready)
+        level = LevelFollower(self.roster)
 
-        def follow_level(*_: object) -> None:
+        def follow(*_: object) -> None:
             level.follow()
             pulse.vitals.level = LEVELS.index(level.level or "")
-
-        def follow() -> None:
-            follow_level()
-            readiness.follow()
 
         pulse.start(loop, gateway, follow)
         self._watch_connections(gateway, loop)
         if keys := get_fleet_keys(app):
             keys.watch()
-        signal.signal(TOGGLE, follow_level)
+        signal.signal(TOGGLE, follow)
         # What the app consists of stays: to look at it all in each full collection would stop every
         # request for tens of milliseconds.
         gc.collect()

@@ -99,7 +99,7 @@ class SupervisedServer(MPServer):
         self._drain_delay = drain_delay
         self._is_asked_for_stacks = self._is_toggled = False
         self._deaths = Deaths()
-        self._reload_steps = Reload(watch, self.workers_kill_timeout)
+        self._reload_steps = Reload(watch, self.workers_kill_timeout, self._deaths.end_pauses)
         self._is_useless = self._is_reloading = False
         self._stopped_by: int | None = None
 
@@ -285,7 +285,7 @@ class SupervisedServer(MPServer):
     ) -> None:
         """Start a worker in the place of the one that died or is outdated."""
         self._deaths.note_start(index)
-        self._reload_steps.mark_new(index)
+        self._reload_steps.note_start(index)
         worker = self._spawn_worker(idx=index, target=spawn_target, callback_loader=target_loader)
         worker.start()  # type: ignore[no-untyped-call]
         self.wrks[index] = worker

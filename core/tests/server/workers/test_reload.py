@@ -50,16 +50,14 @@ def test_a_worker_that_does_not_end_is_killed_once(caplog) -> None:
 
     watch: Any = SimpleNamespace(
         is_serving=lambda _: True,
-        announce_successor=lambda _: None,
         mark_replaced=lambda _: None,
     )
     workers = [worker("old")]
-    steps = Reload(watch, 1e-9)
+    steps = Reload(watch, 1e-9, lambda: None)
     steps.begin([0])
 
     def start(index: int) -> None:
         workers[index] = worker("new")
-        steps.mark_new(index)
 
     with caplog.at_level(logging.INFO, "pegboard"):
         assert not any(steps.advance(workers, start) for _ in range(6))

@@ -17,7 +17,7 @@ from pegboard.server.workers.refusal import tell_error
 from pegboard.server.workers.reload import Reload, exit_code_of, has_ended, kill_leaving
 from pegboard.server.workers.roster import TOGGLE, LevelFollower, Roster, memory_of
 from pegboard.server.workers.stopping import die_at_stop, stop_with_parent
-from pegboard.server.workers.succession import ReadinessTeller, take_place
+from pegboard.server.workers.succession import take_place
 from pegboard.server.workers.systemd import ServiceManager
 from pegboard.server.workers.watch import Watch, name_of
 
@@ -32,7 +32,6 @@ __all__ = [
     "LevelFollower",
     "Phase",
     "Pulse",
-    "ReadinessTeller",
     "Reload",
     "Roster",
     "ServiceManager",

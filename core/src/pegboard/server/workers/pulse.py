@@ -48,20 +48,10 @@ class Phase(IntEnum):
     """How far a worker has come on its way out."""
 
     STAYS = 0
-    HAS_SUCCESSOR = 1
-    """Another worker is to take its place, and asks whether this one is ready."""
-    REPLACED = 2
+    REPLACED = 1
     """Another worker has taken its place, so that it is about to stop."""
-    DRAINED = 3
+    DRAINED = 2
     """It ends, and beats no more, as its loop is closed."""
-
-
-class Readiness(IntEnum):
-    """Whether a worker that has a successor passes the required checks of `/health/ready`."""
-
-    UNKNOWN = 0
-    READY = 1
-    UNREADY = 2
 
 
 class Vitals(ctypes.Structure):
@@ -81,8 +71,6 @@ class Vitals(ctypes.Structure):
     """The resident memory, in bytes, that it had before its first request."""
     phase: int
     """One of `Phase`."""
-    readiness: int
-    """One of `Readiness`."""
     still_seconds: float
     """For how long it has not moved, as the main process has seen."""
     level: int
@@ -95,7 +83,6 @@ class Vitals(ctypes.Structure):
         ("requests", ctypes.c_uint64),
         ("fresh_memory", ctypes.c_uint64),
         ("phase", ctypes.c_uint64),
-        ("readiness", ctypes.c_uint64),
         ("still_seconds", ctypes.c_double),
         ("level", ctypes.c_uint64),
     )

@@ -28,9 +28,16 @@ _POLL = 0.1
 class Reload:
     """Replaces workers one after the other, in steps that never wait."""
 
-    def __init__(self, watch: Watch, kill_timeout: float | None) -> None:
-        """`kill_timeout` is how many seconds an old worker may take to end; None is for ever."""
+    def __init__(
+        self, watch: Watch, kill_timeout: float | None, end_pauses: Callable[[], object]
+    ) -> None:
+        """`kill_timeout` is how many seconds an old worker may take to end; None is for ever.
+
+        `end_pauses` is called where only a new worker can serve in place of an old one, which may
+        be in a pause after its death.
+        """
         self._watch = watch
+        self._end_pauses = end_pauses
         self._kill_timeout = kill_timeout or math.inf
         self._outdated: list[int] = []
         self._leaving: _Leaving | None = None
@@ -42,9 +49,13 @@ class Reload:
         self._outdated = [*indexes]
         self.is_active = True
 
-    def mark_new(self, index: int) -> None:
-        """Count the worker with an index as a new one, whoever has started it."""
-        if index in self._outdated:
+    def note_start(self, index: int) -> None:
+        """Note that a worker is started: one that died as it was to replace an old one is new.
+
+        Another that died may have read what was outdated, and served without being ready, as
+        nobody else did. So it is replaced in its turn.
+        """
+        if self._leaving is not None and self._leaving.index == index and index in self._outdated:
             self._outdated.remove(index)
 
     @property
@@ -55,16 +66,15 @@ class Reload:
     def advance(self, workers: Sequence["WorkerProcess"], start: Callable[[int], None]) -> bool:
         """Take the next step: start a worker, or stop the one that it replaces.
 
-        `workers` are the newest ones; `start` puts a new one there and calls `mark_new`.
+        `workers` are the newest ones; `start` puts a new one there and calls `note_start`.
         Returns whether this was the last step: all workers are new, and serve.
         """
         if (leaving := self._leaving) is not None:
             self._end(leaving, workers[leaving.index])
         elif self._outdated:
-            index = self._outdated[0]
+            index = self._outdated.pop(0)
             if workers[index].inner.is_alive():
                 self._leaving = _Leaving(index, workers[index])
-                self._watch.announce_successor(workers[index])
             start(index)
         elif self.is_active and all(map(self._watch.is_serving, workers)):
             self.is_active = False
@@ -79,11 +89,16 @@ class Reload:
             if leaving.stopped_at is None:
                 exit_ = describe_exit(old.inner.exitcode)
                 logger.error("%s %s; it was about to be replaced", name_of(old), exit_)
+                self._end_pauses()
         elif leaving.stopped_at is None:
             if self._watch.is_serving(new):
                 self._watch.mark_replaced(old)
                 old.terminate()  # type: ignore[no-untyped-call]
                 leaving.stopped_at = now
+            elif leaving.index in self._outdated:
+                # It has read what is outdated by now, and another one may be ready.
+                self._outdated.remove(leaving.index)
+                self._watch.kill(new)
         elif now - leaving.stopped_at >= self._kill_timeout and not leaving.is_killed:
             leaving.is_killed = True
             kill_leaving(old, self._kill_timeout)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pegboard.logs import LEVELS, set_level
-from pegboard.server.workers.pulse import STILL, Phase, Pulse, Readiness, Vitals
+from pegboard.server.workers.pulse import STILL, Phase, Pulse, Vitals
 
 TOGGLE = signal.SIGUSR2
 """The signal at which the main process has all log from DEBUG on, and at the next as configured.
@@ -83,12 +83,11 @@ class Roster:
         pulse.take(number)
         return pulse
 
-    def predecessor_of(self, pulse: Pulse) -> Readiness | None:
-        """Return whether the worker is ready whose place another one is to take; None for none."""
-        for other in (one.vitals for one in self._pulses if one is not pulse):
-            if other.number == pulse.vitals.number and other.phase == Phase.HAS_SUCCESSOR:
-                return Readiness(other.readiness)
-        return None
+    def has_predecessor(self, pulse: Pulse) -> bool:
+        """Return whether another worker serves whose place that of a pulse is to take."""
+        number = pulse.vitals.number
+        others = (one.vitals for one in self._pulses if one is not pulse)
+        return any(one.number == number and one.phase == Phase.STAYS for one in others)
 
     def tell_alive(self, *, is_served: bool) -> None:
         """Tell that the main process moves, and whether a worker serves; called every second."""
@@ -164,7 +163,7 @@ def _state_of(vitals: Vitals, memory: dict[int, int], *, is_stopping: bool) -> W
     still = vitals.still_seconds
     if still >= STILL:
         state = "still"
-    elif vitals.phase >= Phase.REPLACED or is_stopping:
+    elif vitals.phase or is_stopping:
         state = "leaving"
     else:
         state = "serving" if vitals.beats else "starting"

@@ -34,11 +34,6 @@ class Watch:
         """Look after a worker from now on."""
         self._watched[worker] = WatchedPulse(pulse)
 
-    def announce_successor(self, worker: "WorkerProcess") -> None:
-        """Let a worker know that another one is to take its place."""
-        vitals = self._watched[worker].pulse.vitals
-        vitals.phase = max(vitals.phase, Phase.HAS_SUCCESSOR)
-
     def mark_replaced(self, worker: "WorkerProcess") -> None:
         """Let a worker know, before it is stopped, that another one has taken its place."""
         vitals = self._watched[worker].pulse.vitals
@@ -46,8 +41,13 @@ class Watch:
         vitals.phase = max(vitals.phase, Phase.REPLACED)
 
     def has_killed(self, worker: "WorkerProcess") -> bool:
-        """Return whether a worker was killed here, because it stood still."""
+        """Return whether a worker was killed here."""
         return worker in self._killed
+
+    def kill(self, worker: "WorkerProcess") -> None:
+        """Kill a worker, and know that its death is no surprise."""
+        worker.inner.kill()
+        self._killed.add(worker)
 
     def release_ended(self) -> None:
         """Free the memory of the workers that have ended."""
@@ -79,8 +79,7 @@ class Watch:
                 reason = "stands still for" if has_started else "does not serve after"
                 message = f"%s {reason} %g s, and is killed"
                 watched.pulse.log_stacks(logging.ERROR, message, name_of(worker), longest)
-                worker.inner.kill()
-                self._killed.add(worker)
+                self.kill(worker)
         self._roster.tell_alive(is_served=is_served)
 
     def log_stacks(self) -> None:
