@@ -70,6 +70,7 @@ NOTHING = {
             {FAILS}
         """,
     "after a rollback": f"{TABLE}op.execute('rollback')\n{FAILS}",
+    "by an exit": f"{TABLE}raise SystemExit(0)",
 }
 
 

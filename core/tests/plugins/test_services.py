@@ -267,6 +267,37 @@ def test_a_service_with_other_arguments_stops_the_start() -> None:
     assert problem.summary.partition(", at ")[0].endswith("which has other arguments in send")
 
 
+class NamingMailer:
+    """One that is called with another name."""
+
+    sender = "shop"
+
+    def send(self, recipient: str, *, text: str) -> None:
+        """Do nothing."""
+
+
+class AsyncMailer:
+    """One that somebody would have to await."""
+
+    sender = "shop"
+
+    async def send(self, to: str, *, text: str) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    "service,text",
+    [
+        (NamingMailer(), "has other arguments in send"),
+        (AsyncMailer(), "is async in send, which nobody awaits"),
+    ],
+)
+def test_a_service_that_cannot_be_called_as_declared_stops_the_start(service, text) -> None:
+    """By the names of the arguments, and for its result."""
+    (problem,) = problems(plugin("one", provide(Mailer, service)))
+    assert problem.summary.partition(", at ")[0].endswith(f"which {text}")
+
+
 def test_a_provider_without_an_interface_stops_the_start() -> None:
     """The marker of an ordinary hook does not say what is provided."""
 

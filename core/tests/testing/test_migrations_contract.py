@@ -130,8 +130,18 @@ class TestNotes(MigrationsContract):
                 "stars BETWEEN 1 AND 5", name="stars"), server_default="1")
             price: Mapped[float | None] = mapped_column(sqlalchemy.Numeric(6, 2))
             parent_id: Mapped[int | None] = mapped_column(sqlalchemy.ForeignKey("notes.id"))
+            remark: Mapped[str | None] = mapped_column(sqlalchemy.String(50))
         """
-        return add_notes(plugin_folder, add, drop, columns)
+        name = add_notes(plugin_folder, add, drop, columns)
+        third = SECOND.replace("0001", "0000").replace("0002", "0003").replace("0000", "0002")
+        third = third.format(
+            upgrade='    op.add_column("notes", sa.Column("remark", sa.String(50)))',
+            downgrade='    with op.batch_alter_table("notes") as batch:\n'
+            '        batch.drop_column("remark")',
+        )
+        migrations = plugin_folder.path / "example_notes" / "migrations"
+        (migrations / "notes_0003.py").write_text(third, encoding="utf-8")
+        return name
 
 
 def add_circle(folder: PluginFolder, *, lead_is_nullable: bool) -> str:

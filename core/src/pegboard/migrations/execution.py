@@ -38,6 +38,7 @@ from pegboard.migrations.script_directory import (
 )
 from pegboard.migrations.search_index import REPORT_ATTRIBUTE
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
+from pegboard.problems import PLUGIN_FAULTS
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +240,7 @@ def _run_revision(
                 EnvironmentContext(config, directory, fn=steps),
             ):
                 directory.run_env()
-        except Exception as error:
+        except PLUGIN_FAULTS as error:
             if not connection.invalidated:
                 connection.rollback()
                 committed.roll_back_rest(connection)
@@ -257,7 +258,7 @@ def _run_revision(
             return scripts[0] if scripts else None
 
 
-def _is_lock_conflict(error: Exception) -> bool:
+def _is_lock_conflict(error: BaseException) -> bool:
     """Return whether the revision failed because it could not get a lock in time.
 
     A transaction that waits for a table's lock makes all later ones wait behind it, so migrations

@@ -47,7 +47,7 @@ def _lacks_values(error: DBAPIError) -> bool:
 
 
 def describe_failure(
-    history: History, scripts: Sequence[Script], error: Exception, remains: str
+    history: History, scripts: Sequence[Script], error: BaseException, remains: str
 ) -> MigrationError:
     """Return the error of a revision that failed, of which `remains` is what was kept."""
     if isinstance(error, MigrationError):

@@ -163,13 +163,40 @@ def _lacks(service: object, interface: type) -> str:
     missing = [name for name in _members(interface) if not _has(service, name)]
     if missing:
         return f"lacks {', '.join(missing)}"
-    wrong = [
-        name
+    methods = [
+        (name, declared, getattr(service, name))
         for name in _members(interface)
         if callable(declared := getattr(interface, name, None))
-        and not is_method_like(declared, getattr(service, name))
     ]
-    return f"has other arguments in {', '.join(wrong)}" if wrong else ""
+    if wrong := [name for name, declared, method in methods if not _is_like(declared, method)]:
+        return f"has other arguments in {', '.join(wrong)}"
+    unawaited = [
+        name
+        for name, declared, method in methods
+        if inspect.iscoroutinefunction(method) and not inspect.iscoroutinefunction(declared)
+    ]
+    return f"is async in {', '.join(unawaited)}, which nobody awaits" if unawaited else ""
+
+
+def _is_like(declared: Callable[..., Any], method: Any) -> bool:
+    """Return whether a method can be called as the interface declares it, by names as well."""
+    if not is_method_like(declared, method):
+        return False
+    try:
+        given = [*inspect.signature(declared).parameters.values()][1:]
+        inspect.signature(method).bind(
+            *[None for one in given if one.kind is one.POSITIONAL_ONLY],
+            **{
+                one.name: None
+                for one in given
+                if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}
+            },
+        )
+    except TypeError:
+        return False
+    except ValueError:  # it is written in C, and does not tell
+        return True
+    return True
 
 
 def _has(service: object, name: str) -> bool:

@@ -44,10 +44,11 @@ class PluginHistory:
     def __init__(self, app: Flask, name: str, values: RowValues) -> None:
         self.app = app
         self.name = name
-        self._maker = RowMaker(values)
         with app.app_context():
             self.database = db.engine.dialect.name
-            self._others = [one.name for one in get_migrate().histories if one.name != name]
+            migrate = get_migrate()
+            self._others = [one.name for one in migrate.histories if one.name != name]
+            self._maker = RowMaker(values, migrate.find(name).metadata)
         for other in self._others:
             upgrade(app, other, report=ignore)
         self._before = self._tables()

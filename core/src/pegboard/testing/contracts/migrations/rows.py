@@ -68,8 +68,15 @@ class _CircleError(RowError):
 class RowMaker:
     """Fills tables; the rows of one maker have values that no other row of it has."""
 
-    def __init__(self, values: RowValues) -> None:
+    def __init__(self, values: RowValues, models: MetaData | None) -> None:
+        """`models` has the enumerated types, which a database may know as texts alone."""
         self._values = values
+        self._enums = {
+            (table.name, column.name): column.type
+            for table in (models.tables.values() if models is not None else ())
+            for column in table.columns
+            if isinstance(column.type, Enum)
+        }
         self._number = FIRST_NUMBER - 1
         self._followed: list[ForeignKey] = []
         """The keys for which rows are being inserted, each to the table of the next."""
@@ -157,7 +164,10 @@ class RowMaker:
                     if re.search(rf"\b{re.escape(column.name)}\b", check)
                     for one in _literals(check, column.type)
                 ]
-                found[column.name] = [value_of(column.type, self._number), *literals]
+                kind = self._enums.get((table.name, column.name), column.type)
+                found[column.name] = [value_of(kind, self._number), *literals]
+                if isinstance(kind, Enum):  # an earlier revision may know fewer
+                    found[column.name] += kind.enums
         return found, postponed
 
     def _reference(self, connection: Connection, key: ForeignKey) -> Any:
@@ -226,7 +236,9 @@ def _is_made_by_database(column: Column[Any], connection: Connection) -> bool:
 def _literals(check: str, kind: TypeEngine[Any]) -> Iterator[Any]:
     """Yield what a check constraint may allow: the literals in it, and their neighbours."""
     for text, number in _LITERALS.findall(check):
-        if isinstance(kind, Integer | Numeric) and number:
+        if isinstance(kind, Integer) and number:
+            yield from (int(Decimal(number)) + one for one in (0, 1, -1))
+        elif isinstance(kind, Numeric) and number:
             yield from (Decimal(number) + one for one in (0, 1, -1))
         elif isinstance(kind, String) and not number:
             yield text.replace("''", "'")
