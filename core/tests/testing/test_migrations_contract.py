@@ -89,10 +89,18 @@ def downgrade():
 
 
 def add_notes(
-    folder: PluginFolder, upgrade: str, downgrade: str = "pass", columns: str = ""
+    folder: PluginFolder,
+    upgrade: str,
+    downgrade: str = "pass",
+    columns: str = "",
+    *,
+    first: str = "",
 ) -> str:
-    """Write a plugin with a table and a second revision; returns its name."""
-    module = folder.add_table("notes", columns=columns)
+    """Write a plugin with a table and two revisions, of which `first` is more of the first one.
+
+    Returns its name.
+    """
+    module = folder.add_table("notes", columns=columns, upgrade=first)
     source = SECOND.format(
         upgrade=indent(dedent(upgrade), "    "), downgrade=indent(dedent(downgrade), "    ")
     )
@@ -232,6 +240,47 @@ class TestADowngradeThatFails:
     def plugin_name(self, plugin_folder: PluginFolder) -> str:
         """Nothing was made."""
         return add_notes(plugin_folder, "pass", "op.drop_table('labels')")
+
+
+TITLE = 'op.add_column("notes", sa.Column("title", sa.String(50)))'
+NOT_UNDONE = "the downgrade of notes_0002 does not undo its upgrade on "
+
+
+@breaks(MigrationsContract, WALK, f"{NOT_UNDONE}sqlite: then ['notes.title is", database="sqlite")
+class TestATypeThatIsNotUndone:
+    """The column keeps its new length."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Longer titles would be refused by what was there before."""
+        return add_notes(
+            plugin_folder,
+            """
+            with op.batch_alter_table("notes") as batch:
+                batch.alter_column("title", type_=sa.String(500))
+            """,
+            first=TITLE,
+        )
+
+
+@breaks(
+    MigrationsContract, WALK, f"{NOT_UNDONE}postgresql: then ['notes has the", database="postgresql"
+)
+class TestADefaultAndACheckThatAreNotUndone:
+    """The column keeps both."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Rows would be refused, or have a value, that they did not have before."""
+        return add_notes(
+            plugin_folder,
+            """
+            with op.batch_alter_table("notes") as batch:
+                batch.alter_column("title", server_default="none")
+                batch.create_check_constraint("long", "length(title) > 2")
+            """,
+            first=TITLE,
+        )
 
 
 @breaks(

@@ -22,7 +22,7 @@ from pegboard.testing.contracts.migrations.rows import RowError, RowMaker
 from pegboard.testing.contracts.migrations.structure import (
     Rows,
     TableName,
-    describe_indexes,
+    describe_details,
     describe_rows,
     describe_tables,
     existing_tables,
@@ -101,10 +101,10 @@ class PluginHistory:
             return describe_tables(connection, self.tables())
 
     def describe_exactly(self, tables: Collection[TableName]) -> set[str]:
-        """Describe those of the tables that are there with their indexes, as this database does."""
+        """Describe those of the tables that are there in detail, as this database has them."""
         with self.connected() as connection:
             there = sorted(existing_tables(connection) & {*tables}, key=str)
-            return describe_tables(connection, there) | describe_indexes(connection, there)
+            return describe_tables(connection, there) | describe_details(connection, there)
 
     def fill_others(self) -> None:
         """Insert rows into each table that was there before the history began, where it can be."""

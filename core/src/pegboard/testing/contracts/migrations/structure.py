@@ -58,10 +58,11 @@ def describe_tables(connection: Connection, tables: Iterable[TableName]) -> set[
     return {sentence for table in tables for sentence in _describe(connection, table)}
 
 
-def describe_indexes(connection: Connection, tables: Iterable[TableName]) -> set[str]:
-    """Return a sentence for each index of the tables, which is that of this database.
+def describe_details(connection: Connection, tables: Iterable[TableName]) -> set[str]:
+    """Return sentences on what only this database has so: indexes, exact types, defaults, checks.
 
-    Indexes of expressions are left out on SQLite.
+    Indexes of expressions are left out on SQLite, and defaults and checks, whose text a change of
+    the table writes anew there.
     """
     inspector = inspect(connection)
     found = set()
@@ -71,6 +72,13 @@ def describe_indexes(connection: Connection, tables: Iterable[TableName]) -> set
             for index in inspector.get_indexes(table.name, schema=table.schema):
                 columns = index.get("expressions") or index["column_names"]
                 found.add(f"{table} has an index of ({', '.join(map(str, columns))})")
+            for column in inspector.get_columns(table.name, schema=table.schema):
+                found.add(f"{table}.{column['name']} is of the type {column['type']!r}")
+                if connection.dialect.name == "postgresql" and column["default"]:
+                    found.add(f"{table}.{column['name']} has the default {column['default']}")
+            if connection.dialect.name == "postgresql":
+                for check in inspector.get_check_constraints(table.name, schema=table.schema):
+                    found.add(f"{table} has the check {check['sqltext']}")
     return found
 
 
