@@ -40,6 +40,8 @@ from pegboard.testing.contracts.migrations.structure import TableName
 from pegboard.testing.contracts.named import RowValues
 
 MOST_TRIES = 300
+_COLUMNS = 30
+"""How many columns have values that differ: those of a SmallInteger must be below 32,768."""
 FIRST_NUMBER = 101
 """Above the ids that a revision gives to rows of its own."""
 
@@ -139,7 +141,7 @@ class RowMaker:
         ]
         found: dict[str, list[Any]] = {}
         postponed = []
-        for column in table.columns:
+        for position, column in enumerate(table.columns):
             if column.name in given:
                 found[column.name] = [given[column.name]]
                 continue
@@ -165,7 +167,9 @@ class RowMaker:
                     for one in _literals(check, column.type)
                 ]
                 kind = self._enums.get((table.name, column.name), column.type)
-                found[column.name] = [value_of(kind, self._number), *literals]
+                # A revision that confuses two columns is seen if their values differ.
+                number = self._number + position % _COLUMNS * 1000
+                found[column.name] = [value_of(kind, number), *literals]
                 if isinstance(kind, Enum):  # an earlier revision may know fewer
                     found[column.name] += kind.enums
         return found, postponed
@@ -261,7 +265,8 @@ def _choice(kind: Any, number: int) -> Any:
 
 
 def _decimal(kind: Any, number: int) -> Decimal:
-    return Decimal(number % 10 ** max((kind.precision or 20) - (kind.scale or 0), 1))
+    whole = number % 10 ** max((kind.precision or 20) - (kind.scale or 0), 1)
+    return Decimal(whole) + (Decimal("0.25") if (kind.scale or 0) > 1 else 0)
 
 
 def _time(kind: Any, number: int) -> datetime:
@@ -273,7 +278,7 @@ def _uuid(kind: Any, number: int) -> uuid.UUID | str:
 
 
 def _text(kind: Any, number: int) -> str:
-    text = f"text {number}"
+    text = f"Text {number}"
     return text if kind.length is None or kind.length >= len(text) else text[-kind.length :]
 
 
