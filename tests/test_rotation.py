@@ -150,7 +150,7 @@ def test_a_worker_that_is_not_ready_does_not_replace_another(
     database: Database, start: Callable[..., LiveServer], way: str
 ):
     """As at a reload with a wrong password in the file; another is tried with the right one."""
-    longest = "60" if way == "at a signal" else "6"
+    longest = "60" if way == "at a signal" else "15"
     service = start(PEGBOARD_WORKER_START_TIMEOUT=longest)
     old = service.workers
     database.write("wrong")
@@ -183,7 +183,10 @@ def test_a_worker_that_is_not_ready_serves_once_the_old_one_is_gone(
     wait_until(lambda: NOT_READY in service.output, "the new one is not ready")
     os.kill(old, signal.SIGKILL)
     wait_until(lambda: answers(service), "the new one serves")
-    assert f"worker 1 (process {old}) was killed by SIGKILL; it was about to be" in service.output
+    told = f"worker 1 (process {old}) was killed by SIGKILL; it was about to be"
+    wait_until(lambda: told in service.output, "its death is told")
+    told = "the new worker 1 serves though it is not ready"
+    wait_until(lambda: told in service.output, "it is told that the new one is not ready")
 
 
 def test_a_worker_that_died_in_a_reload_is_replaced_in_it(

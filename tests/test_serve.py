@@ -491,6 +491,7 @@ def test_a_service_of_which_no_worker_can_serve_ends(
     assert 1 == done.returncode
     assert int(workers) == done.stdout.count("OSError: no licence")
     assert "no worker could serve, so the service ends" in done.stdout
+    assert "as it was about to stop" not in done.stdout
 
 
 def test_a_service_that_is_not_built_in_time_says_where_it_waits(

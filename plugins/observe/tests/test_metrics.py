@@ -164,8 +164,7 @@ def test_a_share_of_the_requests_stands_for_all(make_app: MakeApp, read: Read):
         for step in ("prepare", "complete")
     )
     assert prepared == completed  # a request is measured as a whole, or not at all
-    assert prepared % 2 == 0
-    assert 0 < prepared < 400
+    assert 100 < prepared < 300
     assert 200 == read(text, f"{PART}_count", kind="hook")
 
 

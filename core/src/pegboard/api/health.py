@@ -135,6 +135,9 @@ class Health:
         them, and the probes that come meanwhile get the previous result. So a flood of probes, or a
         check that is slow, takes no threads from other requests. A check that is overdue fails.
         """
+        return self._current(logs_stats=True)
+
+    def _current(self, *, logs_stats: bool) -> Mapping[str, CheckResult]:
         result = self._result
         if result is not None and clock.monotonic() - result.checked_at < SHARED_FOR:
             return result.results
@@ -144,7 +147,8 @@ class Health:
         try:
             if self._result is result:  # else another thread has run them meanwhile
                 self._result = self._run()
-                self._log_stats()
+                if logs_stats:
+                    self._log_stats()
             assert self._result is not None
             return self._result.results
         finally:
@@ -156,8 +160,11 @@ class Health:
         return frozenset(name for name, one in self.results().items() if one.reason is not None)
 
     def unready(self) -> Mapping[str, str]:
-        """Return why each required check fails, by its name; they are run as by `results`."""
-        results = self.results()
+        """Return why each required check fails, by its name.
+
+        They are run as by `results`, but no stats are logged.
+        """
+        results = self._current(logs_stats=False)
         return {
             one.name: reason
             for one in self.checks

@@ -57,7 +57,7 @@ def remove_absent(app: Flask, name: str, *, report: Report) -> None:
         reject_foreign_keys_to(found.tables, history, migrate, connection, is_absent=True)
         try:
             with connection.begin():
-                _drop(connection, [*found.tables, TableName(None, history.version_table)])
+                drop_tables(connection, [*found.tables, TableName(None, history.version_table)])
         except DBAPIError as error:
             connection.rollback()
             message = f"{name}: its tables cannot be dropped: {reason_of(error)}"
@@ -83,7 +83,8 @@ def _find(connection: Connection, name: str, migrate: Migrate) -> Absent | None:
     return Absent(tuple(sorted(tables, key=str)), record.release)
 
 
-def _drop(connection: Connection, tables: Iterable[TableName]) -> None:
+def drop_tables(connection: Connection, tables: Iterable[TableName]) -> None:
+    """Drop tables, and the enumerated types of their columns that no other column has."""
     quoted = [_quoted(connection, table) for table in tables]
     if connection.dialect.name != "postgresql":
         for one in quoted:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flask import Flask
-from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db
+from pegboard.migrations.absent import drop_tables
 from pegboard.migrations.circles import circles_allowed
 from pegboard.migrations.enums import Enums
 from pegboard.migrations.errors import MigrationError
@@ -134,8 +135,4 @@ def _drop(connection: Connection, history: History, tables: set[TableName]) -> N
             history.metadata.drop_all(connection)  # with their types and sequences
         mine = {*tables, TableName(None, history.version_table)}
         left = mine & existing_tables(connection, {table.schema for table in mine})
-        rest = MetaData()  # has the tables as well to which their foreign keys lead
-        leftover = [
-            Table(one.name, rest, schema=one.schema, autoload_with=connection) for one in left
-        ]
-        rest.drop_all(connection, tables=leftover)
+        drop_tables(connection, sorted(left, key=str))

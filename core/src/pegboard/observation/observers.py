@@ -161,7 +161,7 @@ class Observers:
     def _notes_of(self, part: Part) -> Sequence[Note]:
         """Return what is told of the runs of a part."""
         if part not in self._notes:
-            found = self._notes[part] = []
+            found: list[Note] = []
             for ask in self._parts:
                 try:
                     note = ask(part)
@@ -169,6 +169,7 @@ class Observers:
                     self._report(ask, error)
                 else:
                     found += [] if note is None else [note]
+            self._notes.setdefault(part, found)
         return self._notes[part]
 
     def _plugin(self, route: Route) -> str:

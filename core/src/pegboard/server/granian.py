@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 _MAX_HEADERS = 2 * MAX_HEADERS
 """Bytes of a request's line and headers beyond which Granian answers 431, which nobody is told of.
 
-Less are read, and refused in the platform's own form where they are too large. In HTTP/1.1 it
+Fewer are read, and refused in the platform's own form where they are too large. In HTTP/1.1 it
 refuses as soon as it has to read beyond: it takes up to twice as much that has arrived at once. In
 HTTP/2 each header counts as 32 bytes more than it has.
 """

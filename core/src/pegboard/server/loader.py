@@ -81,7 +81,8 @@ class Loader:
             with app.app_context():
                 return get_health(app).unready()
 
-        take_place(pulse, self.roster, unready)
+        level = LevelFollower(self.roster)
+        take_place(pulse, self.roster, unready, level.follow)
         after_fork(gateway, lambda _: leave_to_parent(self.address))
         threading.Thread(
             target=prepare_connections, args=(self.address,), name="pegboard-clients", daemon=True
@@ -90,7 +91,6 @@ class Loader:
         assert isinstance(loop, DrainingLoop)
         loop.drain = partial(self._drain, gateway, pulse)
         gateway.start(loop)
-        level = LevelFollower(self.roster)
 
         def follow(*_: object) -> None:
             level.follow()

@@ -206,6 +206,7 @@ class SupervisedServer(MPServer):
         for a worker is told of the end, `is_alive` is wrong here until that thread has noted it.
         """
         now = time.monotonic()
+        running = [worker for worker in self.wrks if not has_ended(worker, by=now)]
         young = [worker for worker in self.wrks if now - worker.birth < _YOUNG]
         for worker in self.wrks:
             worker.terminate()  # type: ignore[no-untyped-call]
@@ -213,27 +214,25 @@ class SupervisedServer(MPServer):
             if not has_ended(worker, by=now + _UNTIL_TOLD_AGAIN):
                 worker.terminate()  # type: ignore[no-untyped-call]
         for worker in self.wrks:
-            was_killed = self._await_end(worker, now)
+            self._await_end(worker, now)
             worker.join()  # type: ignore[no-untyped-call]
             code = exit_code_of(worker)
             expected = {None, 0, -signal.SIGTERM, -signal.SIGINT}  # a young one has no handlers
-            if not was_killed and code not in expected:
+            is_known = worker not in running or self._watch.has_killed(worker)
+            if not is_known and code not in expected:
                 logger.error("%s %s, as it was about to stop", name_of(worker), describe_exit(code))
         self.wrks.clear()
 
-    def _await_end(self, worker: WorkerProcess, since: float) -> bool:
-        """Wait until a worker has ended; it is killed if it stands still, or takes too long.
-
-        Returns whether it was killed.
-        """
+    def _await_end(self, worker: WorkerProcess, since: float) -> None:
+        """Wait until a worker has ended; it is killed if it stands still, or takes too long."""
         longest = self.workers_kill_timeout or math.inf
         latest = since + longest
         while not has_ended(worker, by=min(latest, time.monotonic() + BEAT)):
             self._watch.kill_still()
             if time.monotonic() >= latest:
                 kill_leaving(worker, longest)
-                return True
-        return self._watch.has_killed(worker)
+                self._watch.note_kill(worker)
+                return
 
     def _spawn_worker(  # type: ignore[override]  # as Granian's own subclass has it
         self, idx: int, target: Callable[..., None], callback_loader: Callable[..., Any]

@@ -51,6 +51,7 @@ def test_a_worker_that_does_not_end_is_killed_once(caplog) -> None:
     watch: Any = SimpleNamespace(
         is_serving=lambda _: True,
         mark_replaced=lambda _: None,
+        note_kill=lambda _: None,
     )
     workers = [worker("old")]
     steps = Reload(watch, 1e-9, lambda: None)

@@ -91,7 +91,7 @@ PART = Family(
     "pegboard_plugin_duration_seconds",
     Kind.HISTOGRAM,
     "Time in a step of a stage, in the wait of stages for Redis, or in a hook, for requests; of "
-    "stages and Redis for a share of the requests, each of which counts for as many as it is of.",
+    "stages and Redis for a share of the requests, each of which stands for several.",
     ("plugin", "kind", "name"),
 )
 STATE = Family(

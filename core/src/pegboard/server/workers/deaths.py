@@ -35,11 +35,16 @@ class Deaths:
         return index in self._due_at
 
     def take(self, worker: "WorkerProcess", *, is_expected: bool) -> None:
-        """Log how a worker died, and decide when it comes back."""
+        """Log how a worker died, and decide when it comes back.
+
+        At once if that was expected, as it was killed for a reason of its own.
+        """
         index, now = worker.idx, time.monotonic()
         is_settled = now - worker.birth >= SETTLED
-        deaths = self._in_a_row[index] = 1 if is_settled else self._in_a_row.get(index, 0) + 1
-        pause = 0.0 if deaths == 1 else min(FIRST_PAUSE * 2 ** (deaths - 2), LONGEST_PAUSE)
+        earlier = 0 if is_settled else self._in_a_row.get(index, 0)
+        deaths = self._in_a_row[index] = earlier if is_expected else earlier + 1
+        is_paused = deaths > 1 and not is_expected
+        pause = min(FIRST_PAUSE * 2 ** (deaths - 2), LONGEST_PAUSE) if is_paused else 0.0
         self._due_at[index] = now + pause
         logger.log(
             logging.INFO if is_expected else logging.ERROR,

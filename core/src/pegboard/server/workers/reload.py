@@ -1,8 +1,8 @@
 """Replacing workers: at SIGHUP, and when one has served enough.
 
-An old worker is stopped only when the new one has served for a beat, which it does once it is ready
-(`succession`). While new ones die or do not start, however long that lasts, the old one goes on
-serving. No request is lost that ends within the
+An old worker is stopped only when the new one has served for a beat, which it begins when it is
+ready (`succession`). While new ones die or do not start, however long that lasts, the old one goes
+on serving. No request is lost that ends within the
 time that a stop waits for requests; with others it is killed.
 """
 
@@ -50,12 +50,15 @@ class Reload:
         self.is_active = True
 
     def note_start(self, index: int) -> None:
-        """Note that a worker is started: one that died as it was to replace an old one is new.
+        """Note that a worker is started: one that is to replace an old one is new.
 
-        Another that died may have read what was outdated, and served without being ready, as
-        nobody else did. So it is replaced in its turn.
+        Another, which replaces one that died, may serve without being ready. So it is replaced in
+        its turn.
         """
-        if self._leaving is not None and self._leaving.index == index and index in self._outdated:
+        leaving = self._leaving
+        if leaving is None or leaving.index != index or leaving.stopped_at is not None:
+            return
+        if index in self._outdated:
             self._outdated.remove(index)
 
     @property
@@ -95,13 +98,14 @@ class Reload:
                 self._watch.mark_replaced(old)
                 old.terminate()  # type: ignore[no-untyped-call]
                 leaving.stopped_at = now
-            elif leaving.index in self._outdated:
+            elif leaving.index in self._outdated and not self._watch.has_begun(new):
                 # It has read what is outdated by now, and another one may be ready.
                 self._outdated.remove(leaving.index)
                 self._watch.kill(new)
         elif now - leaving.stopped_at >= self._kill_timeout and not leaving.is_killed:
             leaving.is_killed = True
             kill_leaving(old, self._kill_timeout)
+            self._watch.note_kill(old)
 
 
 @dataclass

@@ -84,7 +84,7 @@ class Roster:
         return pulse
 
     def has_predecessor(self, pulse: Pulse) -> bool:
-        """Return whether another worker serves whose place that of a pulse is to take."""
+        """Return whether there is another worker, which stays, whose place one is to take."""
         number = pulse.vitals.number
         others = (one.vitals for one in self._pulses if one is not pulse)
         return any(one.number == number and one.phase == Phase.STAYS for one in others)

@@ -7,42 +7,76 @@ Whether the old one is ready at this moment does not matter: it may be again.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 
+from pegboard.redaction import reason_of
 from pegboard.server.workers.pulse import Pulse
 from pegboard.server.workers.roster import Roster
 
 logger = logging.getLogger(__name__)
 
 _POLL = 0.2
+_OVERDUE = 5.0
+"""Seconds without a result of the checks after which that is told."""
+
+Unready = Callable[[], Mapping[str, str]]
+"""Returns why a worker is not ready: the reason of each check, by its name."""
 
 
-def take_place(pulse: Pulse, roster: Roster, unready: Callable[[], Mapping[str, str]]) -> None:
-    """Return when the worker of a pulse may serve.
+def take_place(
+    pulse: Pulse, roster: Roster, unready: Unready, meanwhile: Callable[[], object]
+) -> None:
+    """Return when the worker of a pulse may serve; calls `meanwhile` again and again.
 
-    `unready` returns why it is not ready: the reason of each check, by its name. It is called on a
-    thread, as requests call it. How long it may take is for who looks after the worker.
+    How long it may wait is for who looks after the workers.
     """
     if not roster.has_predecessor(pulse):
         return
-    is_ready, is_over = threading.Event(), threading.Event()
+    checks = _Checks(f"the new worker {pulse.vitals.number}", unready)
+    checks.start()
+    while not checks.is_ready.wait(_POLL) and roster.has_predecessor(pulse):
+        checks.tell_if_overdue()
+        meanwhile()
+    checks.is_over.set()
+    if not checks.is_ready.is_set():
+        logger.warning("%s serves though it is not ready, as the old one is gone", checks.title)
 
-    def check() -> None:
-        told = ""
-        while reasons := unready():
-            why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-            if why != told:
-                logger.warning(
-                    "the new worker %d is not ready, so the old one goes on serving: %s",
-                    pulse.vitals.number,
-                    why,
-                )
-                told = why
-            if is_over.wait(_POLL):
+
+class _Checks(threading.Thread):
+    """Runs the checks until they pass, on a thread as requests do."""
+
+    def __init__(self, title: str, unready: Unready) -> None:
+        super().__init__(name="pegboard-ready", daemon=True)
+        self.title = title
+        self.is_ready, self.is_over = threading.Event(), threading.Event()
+        self._unready = unready
+        self._is_overdue_told = False
+        self._result_at = time.monotonic()
+
+    def tell_if_overdue(self) -> None:
+        """Log once that a check hangs."""
+        if time.monotonic() - self._result_at >= _OVERDUE and not self._is_overdue_told:
+            self._is_overdue_told = True
+            message = "%s has a health check that has not ended after %g s, so the old one goes on"
+            logger.warning(f"{message} serving", self.title, _OVERDUE)  # noqa: G004 - a constant
+
+    def run(self) -> None:
+        """Log why the worker is not ready, whenever other checks fail than before."""
+        told: set[str] = set()
+        while reasons := self._reasons():
+            self._result_at = time.monotonic()
+            if {*reasons} != told and not self.is_over.is_set():
+                told = {*reasons}
+                why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+                message = "%s is not ready, so the old one goes on serving: %s"
+                logger.warning(message, self.title, why)
+            if self.is_over.wait(_POLL):
                 return
-        is_ready.set()
+        self.is_ready.set()
 
-    threading.Thread(target=check, name="pegboard-ready", daemon=True).start()
-    while not is_ready.wait(_POLL) and roster.has_predecessor(pulse):
-        pass
-    is_over.set()
+    def _reasons(self) -> Mapping[str, str]:
+        try:
+            return self._unready()
+        except BaseException as error:  # noqa: BLE001 - the next time it may work
+            return {"the checks": reason_of(error)}

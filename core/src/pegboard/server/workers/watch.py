@@ -47,6 +47,10 @@ class Watch:
     def kill(self, worker: "WorkerProcess") -> None:
         """Kill a worker, and know that its death is no surprise."""
         worker.inner.kill()
+        self.note_kill(worker)
+
+    def note_kill(self, worker: "WorkerProcess") -> None:
+        """Note that the death of a worker is no surprise."""
         self._killed.add(worker)
 
     def release_ended(self) -> None:
@@ -54,6 +58,11 @@ class Watch:
         for worker in [*self._watched]:
             if worker.inner.exitcode is not None:
                 self._watched.pop(worker).pulse.release()
+
+    def has_begun(self, worker: "WorkerProcess") -> bool:
+        """Return whether a worker serves, or is about to: it may have requests."""
+        watched = self._watched.get(worker)
+        return watched is not None and watched.pulse.vitals.beats > 0
 
     def is_serving(self, worker: "WorkerProcess") -> bool:
         """Return whether a worker serves, and has done so for a beat at least."""
