@@ -1,7 +1,9 @@
 """Each rule of `PluginContract` fails for a plugin that breaks it, and says what to do."""
 
+import os
+import signal
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import dedent
 
@@ -317,9 +319,10 @@ class TestNetworkAtImport(Written):
 class TestChangedProcess(Written):
     """It sets a variable of all apps, which was another."""
 
-    @pytest.fixture(autouse=True)
-    def _variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("NOTES", "before")
+    @pytest.fixture
+    def plugin_environment(self) -> dict[str, str]:
+        """The variable is there before."""
+        return {"NOTES": "before"}
 
     code = """
         import os
@@ -327,6 +330,33 @@ class TestChangedProcess(Written):
         @pegboard.hookimpl
         def pegboard_setup(app):
             os.environ["NOTES"] = "after"
+    """
+
+
+@pytest.mark.slow
+@breaks(
+    PluginContract,
+    PROCESS,
+    "the variables of os.environ have os.environ['NOTES']; the handler of SIGHUP was "
+    "<Handlers.SIG_DFL: 0> and is <Handlers.SIG_IGN: 1>; the mask of new files was ",
+)
+class TestProcessThatAnEarlierTestHasChanged(Written):
+    """It is imported there as well, so that all is already as it makes it."""
+
+    @pytest.fixture(autouse=True)
+    def _changed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setenv("NOTES", "after")
+        mask, handler = os.umask(0o077), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        yield
+        os.umask(mask)
+        signal.signal(signal.SIGHUP, handler)
+
+    code = """
+        import os, signal
+
+        os.environ["NOTES"] = "after"
+        os.umask(0o077)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     """
 
 
@@ -407,7 +437,7 @@ def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
     """What is done at the import and in an app, each with its place."""
     plugin_folder.add("notes", GLOBAL)
     report = run_probe(
-        {"plugin": "notes", "plugins": ["notes"], "config": {}, "patience": 0.0}, None
+        {"plugin": "notes", "plugins": ["notes"], "config": {}, "patience": 0.0}, None, {}
     )
     place = "example_notes/plugin.py, line"
     ink = str(plugin_folder.path / "example_notes" / "ink")

@@ -36,6 +36,8 @@ class Task(TypedDict):
     config: dict[str, Any]
     patience: NotRequired[float]
     """Seconds that threads of an app have to end after it; `THREAD_TIMEOUT` if not given."""
+    restored: NotRequired[list[int]]
+    """The signals that have their default handlers again."""
 
 
 @dataclass
@@ -58,6 +60,8 @@ class Seen:
 
 def probe(task: Task) -> Seen:
     """Import the plugin, build an app of the plugins, send requests, fork, and send them again."""
+    for number in task.get("restored", ()):
+        signal.signal(number, signal.SIG_DFL)
     from pegboard import create_app  # noqa: PLC0415 - what the plugin imports first is watched
     from pegboard.migrations import upgrade  # noqa: PLC0415 - as above
     from pegboard.plugins import installed_plugins  # noqa: PLC0415 - as above

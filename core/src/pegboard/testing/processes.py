@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -28,6 +29,29 @@ __all__ = [
 
 WAIT_TIMEOUT = 60.0
 """Seconds for which tests wait before they fail; generous, as a busy machine is slow."""
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What a process passes on to those that it starts."""
+
+    environment: Mapping[str, str]
+    mask: int
+    """The mask of new files."""
+    ignored: frozenset[int]
+    """The signals that it ignores."""
+
+    @classmethod
+    def now(cls) -> Self:
+        """Return that of this process."""
+        mask = os.umask(0o077)
+        os.umask(mask)
+        known = (one for one in signal.valid_signals() if signal.getsignal(one) is signal.SIG_IGN)
+        return cls(dict(os.environ), mask, frozenset(map(int, known)))
+
+
+AT_START = Inherited.now()
+"""Before any plugin was imported: a test that comes later must not see what one has changed."""
 
 
 class ServerError(RuntimeError):

@@ -36,12 +36,21 @@ class Installed(Named):
         return build_once(source, plugin_name, base.parent if is_worker else base)
 
     @pytest.fixture
+    def plugin_environment(self) -> Mapping[str, str]:
+        """Variables that the plugin needs in a process of its own, beside settings: none.
+
+        It gets those with which the tests began, and none that a fixture has set since.
+        """
+        return {}
+
+    @pytest.fixture
     def report(
         self,
         request: pytest.FixtureRequest,
         wheel: Wheel | None,
         plugin_name: str,
         plugin_config: Mapping[str, object],
+        plugin_environment: Mapping[str, str],
     ) -> dict[str, Any]:
         """What the plugin has done in one process of its own, as the probe saw it."""
         candidate_of(plugin_name)
@@ -49,7 +58,9 @@ class Installed(Named):
         plugins = [*needs_of(plugin_name), plugin_name]
         if request.cls not in reports:
             task = {"plugin": plugin_name, "plugins": plugins, "config": {**plugin_config}}
-            reports[request.cls] = run_probe(task, wheel.folder if wheel else None)
+            reports[request.cls] = run_probe(
+                task, wheel.folder if wheel else None, plugin_environment
+            )
         return reports[request.cls]
 
     def test_it_installs_from_its_wheel(

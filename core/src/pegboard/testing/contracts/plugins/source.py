@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass
 from email import message_from_string
@@ -23,6 +23,7 @@ from packaging.utils import parse_wheel_filename
 
 from pegboard.plugins import ENTRY_POINT_GROUP
 from pegboard.testing.contracts.named import fail
+from pegboard.testing.processes import AT_START, Inherited
 
 BUILD_TIMEOUT = 300
 
@@ -171,17 +172,25 @@ def build_once(source: Source, plugin: str, shared: Path) -> Wheel:
         return Wheel(found or source.build(target), target / "unpacked")
 
 
-def run_probe(task: dict[str, Any], folder: Path | None) -> dict[str, Any]:
-    """Run `pegboard.testing.probe` where the plugin comes from that folder; return its report."""
+def run_probe(
+    task: dict[str, Any], folder: Path | None, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Run `pegboard.testing.probe` where the plugin comes from that folder; return its report.
+
+    What the plugin has changed in this process is not passed on: the probe would not see that it
+    changes. It gets the variables with which this process began, and those of `environment`.
+    """
     path = os.pathsep.join([*([str(folder)] if folder else []), *filter(None, sys.path)])
     # A copy of the plugin is not measured: `coverage report` would miss its source.
     left_out = ("PEGBOARD_", "COVERAGE_PROCESS_") if folder else ("PEGBOARD_",)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(left_out)
+    inherited = {
+        name: value for name, value in AT_START.environment.items() if not name.startswith(left_out)
     }
+    task = {**task, "restored": sorted(Inherited.now().ignored - AT_START.ignored)}
     done = subprocess.run(
         [sys.executable, "-m", "pegboard.testing.probe", json.dumps(task, default=str)],
-        env={**environment, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},
+        env={**inherited, **environment, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},
+        umask=AT_START.mask,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
