@@ -768,8 +768,16 @@ BROKEN_REVISIONS = {
         ),
         "Fix the file.",
     ),
+    "no predecessor": (
+        "revision = 'shop_0001'\ndownrevision = None\n",
+        (
+            "a revision cannot be read: ValueError: it has no down_revision = '...', the revision "
+            f"that it follows, or None, at {FIRST}:1"
+        ),
+        "Fix the file.",
+    ),
     "an id that is taken": (
-        "revision = 'shop_0002'\n",
+        "revision = 'shop_0002'\ndown_revision = None\n",
         (
             f"the revision shop_0002 is there 2 times, at {FIRST}:1 and "
             "example_shop/migrations/shop_0002.py:2"
@@ -830,14 +838,17 @@ def test_a_revision_that_cannot_be_used(
 def test_a_revision_without_a_step(
     plugin_folder: PluginFolder, run: Callable[[str], str], step: str
 ) -> None:
-    """A check finds it; Alembic would when it takes the step."""
+    """It is found before anything is applied; Alembic would when it takes the step."""
+    plugin_folder.add_table("brand")  # its revisions would be applied first
     folder = plugin_folder.add_table("shop") / "migrations"
     [path] = folder.glob("*.py")
     path.write_text(path.read_text().replace(f"def {step}()", "def other()"))
-    assert (
+    expected = (
         f"the revision shop_0001 has no {step}(), at {FIRST}:1 [{Code.MIGRATION_INVALID}]\n"
         f"    Write def {step}(): with pass where there is nothing to do.\n"
-    ) in run("plugins check")
+    )
+    assert expected in run("plugins check")
+    assert f"Error: shop: {expected}" == run("db upgrade")
 
 
 def test_models_without_a_revision(plugin_folder: PluginFolder, run: Callable[[str], str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from traceback import walk_stack, walk_tb
 from types import ModuleType
 
+from alembic.script.base import Script
 from alembic.util import load_python_file
 
 from pegboard.migrations.histories import History
@@ -45,19 +46,15 @@ def find_revision_faults(history: History) -> list[Problem]:
     return faults
 
 
-def find_missing_steps(history: History) -> Iterator[Problem]:
-    """Yield a problem for each function that a revision lacks, which Alembic notices when it runs.
-
-    The files can be read, and are run, as Alembic does.
-    """
-    for path in revision_files(history):
-        module = load_python_file(str(path.parent), path.name)
+def find_missing_steps(history: History, scripts: Iterable[Script]) -> Iterator[Problem]:
+    """Yield a problem for each function that a revision lacks, which Alembic notices too late."""
+    for script in sorted(scripts, key=lambda one: one.path):
         for step in ("upgrade", "downgrade"):
-            if not callable(getattr(module, step, None)):
-                place = _place(history, path, 1)
+            if not callable(getattr(script.module, step, None)):
+                place = _place(history, Path(script.path), 1)
                 yield _fault(
                     history,
-                    f"the revision {module.revision} has no {step}(), at {place}",
+                    f"the revision {script.revision} has no {step}(), at {place}",
                     f"Write def {step}(): with pass where there is nothing to do.",
                 )
 
@@ -99,6 +96,9 @@ def _read(path: Path) -> _Revision:
     name = getattr(module, "revision", None)
     if not isinstance(name, str) or not name:
         message = "it has no revision = '...', the id of the revision"
+        raise ValueError(message)
+    if not hasattr(module, "down_revision"):
+        message = "it has no down_revision = '...', the revision that it follows, or None"
         raise ValueError(message)
     return _Revision(name, _ids(module, "down_revision"), _ids(module, "depends_on"), path)
 

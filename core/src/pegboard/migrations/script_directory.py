@@ -65,10 +65,6 @@ def check_revisions(app: Flask) -> list[Problem]:
     with ensure_app_context(app):
         histories = get_migrate().histories
         found = unusable_revisions(histories, histories)
-        unusable = {one.plugin for one in found}
-        for history in histories:
-            if history.name not in unusable:
-                found += find_missing_steps(history)
         return [*found, *filter(None, map(_without_revisions, histories))]
 
 
@@ -82,10 +78,12 @@ def unusable_revisions(
     found: list[Problem] = []
     for history in histories:
         try:
-            heads = read_script_directory(get_migrate().configuration(history)).get_heads()
+            directory = read_script_directory(get_migrate().configuration(history))
         except MigrationError as error:
             found += error.problems
         else:
+            found += find_missing_steps(history, directory.walk_revisions())
+            heads = directory.get_heads()
             if len(heads) > 1 and history in with_one_head:
                 found += two_heads(history, heads).problems
     return found
