@@ -194,6 +194,12 @@ MISTAKES = {
             '"products"\n    item_id = sqlalchemy.Column(sqlalchemy.ForeignKey("items.id"))\n',
         )
     ),
+    Code.MODEL_NAME_TOO_LONG: shop(
+        MODELS.replace(
+            '"products"\n',
+            f'"products"\n    {"long_" * 13} = sqlalchemy.Column(sqlalchemy.Integer)\n',
+        )
+    ),
     Code.MODEL_REQUIREMENT_MISSING: Mistake(
         plugins={
             "stock": MODELS.replace("products", "stocks"),

@@ -23,6 +23,9 @@ from pegboard.redaction import reason_of
 from pegboard.settings import Settings
 from pegboard.start_times import step
 
+_LONGEST_NAME = 63
+"""Bytes of a name that PostgreSQL takes, unless it was compiled for more."""
+
 _COLLECTED = (
     "pegboard_models",
     "pegboard_migrations",
@@ -129,6 +132,7 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         # A folder that is wrong is a problem already.
         if base.metadata.tables and not found.get("pegboard_migrations", True):
             problems.append(_without_migrations(candidate, base, place))
+        problems += _check_names(candidate, base)
         problems += _check_references(candidate, base, place)
     settings = found.get("pegboard_settings")
     if settings is not None:
@@ -155,6 +159,21 @@ def _without_migrations(candidate: Candidate, base: type[DeclarativeBase], place
         f'pegboard db migrate {candidate.name} -m "Create the tables".'
     )
     return candidate.problem(Code.MIGRATIONS_MISSING, summary, hint)
+
+
+def _check_names(candidate: Candidate, base: type[DeclarativeBase]) -> Iterator[Problem]:
+    """Yield a problem for each table and column whose name PostgreSQL would cut."""
+    code = Code.MODEL_NAME_TOO_LONG
+    for table in base.metadata.tables.values():
+        named = [(table.name, "a table", "")]
+        named += [(one.name, f"a column of {table.name}", one.name) for one in table.columns]
+        for name, what, column in named:
+            if (size := len(name.encode())) > _LONGEST_NAME:
+                summary = (
+                    f"the name {name[:20]}… of {what} has {size} bytes, and PostgreSQL takes "
+                    f"{_LONGEST_NAME}{locate_model(base, table, column)}"
+                )
+                yield candidate.problem(code, summary, code.hint)
 
 
 def _check_references(

@@ -374,6 +374,18 @@ class Code(ProblemCode):
             "require its distribution; for one of this plugin, check the spelling."
         ),
     )
+    MODEL_NAME_TOO_LONG = (
+        "PB_MODEL_NAME_TOO_LONG",
+        (
+            "A table or a column of the plugin's models has a longer name than PostgreSQL takes. "
+            "It would cut the name, so that the table is never found; SQLite is no exception."
+        ),
+        (
+            "the name long_long_long_long_… of a column of products has 65 bytes, and PostgreSQL "
+            "takes 63, at example_shop/plugin.py:12"
+        ),
+        "Give it a shorter name.",
+    )
     MODEL_REQUIREMENT_MISSING = (
         "PB_MODEL_REQUIREMENT_MISSING",
         (
