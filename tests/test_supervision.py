@@ -160,8 +160,16 @@ def pegboard_setup(app):
 
 @pegboard.hookimpl
 def pegboard_health_checks():
-    """Check something with an event loop of its own."""
-    return [pegboard.HealthCheck("own", lambda: asyncio.run(asyncio.sleep(0)))]
+    """Check something with an event loop of its own, and what may hang, as it is not required."""
+    return [
+        pegboard.HealthCheck("own", lambda: asyncio.run(asyncio.sleep(0))),
+        pegboard.HealthCheck("other", hang, is_required=False),
+    ]
+
+
+def hang():
+    while FOLDER.joinpath("hang").exists():
+        time.sleep(0.02)
 
 
 @pegboard.hookimpl
@@ -206,6 +214,7 @@ def test_a_worker_serves_until_the_one_that_replaces_it_does(
     serves_until(lambda: "ended with exit code 1; it is replaced" in server.output, "it fails")
     assert "reloaded\n" not in server.output
     assert is_managed()
+    tmp_path.joinpath("hang").touch()
     tmp_path.joinpath("fail").unlink()
 
     def is_reloaded() -> bool:
@@ -213,6 +222,7 @@ def test_a_worker_serves_until_the_one_that_replaces_it_does(
         return "reloaded\n" in server.output
 
     wait_until(is_reloaded, "the next one serves")
+    tmp_path.joinpath("hang").unlink()
     assert pid != ask(server, "/pid")
     wait_until(is_managed, "the management port has an app again")
 

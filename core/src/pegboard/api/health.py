@@ -135,9 +135,6 @@ class Health:
         them, and the probes that come meanwhile get the previous result. So a flood of probes, or a
         check that is slow, takes no threads from other requests. A check that is overdue fails.
         """
-        return self._current(logs_stats=True)
-
-    def _current(self, *, logs_stats: bool) -> Mapping[str, CheckResult]:
         result = self._result
         if result is not None and clock.monotonic() - result.checked_at < SHARED_FOR:
             return result.results
@@ -147,8 +144,7 @@ class Health:
         try:
             if self._result is result:  # else another thread has run them meanwhile
                 self._result = self._run()
-                if logs_stats:
-                    self._log_stats()
+                self._log_stats()
             assert self._result is not None
             return self._result.results
         finally:
@@ -160,18 +156,9 @@ class Health:
         return frozenset(name for name, one in self.results().items() if one.reason is not None)
 
     def unready(self) -> Mapping[str, str]:
-        """Return why each required check fails, by its name.
-
-        They are run as by `results`, but no stats are logged.
-        """
-        results = self._current(logs_stats=False)
-        return {
-            one.name: reason
-            for one in self.checks
-            if one.is_required
-            and one.name in results
-            and (reason := results[one.name].reason) is not None
-        }
+        """Return why each required check fails, by its name; they are run now, and no others."""
+        reasons = {one.name: _reason_of(one) for one in self.checks if one.is_required}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
 
     def _run(self) -> "_Result":
         """Run the checks one by one."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pegboard.api import get_health
+from pegboard.database import db
 from pegboard.forking import after_fork
 from pegboard.logs import LEVELS
 from pegboard.redis import get_fleet_keys
@@ -79,7 +80,11 @@ class Loader:
 
         def unready() -> Mapping[str, str]:
             with app.app_context():
-                return get_health(app).unready()
+                reasons = get_health(app).unready()
+                if reasons:  # the old worker may need the connections
+                    for engine in db.engines.values():
+                        engine.dispose()
+                return reasons
 
         level = LevelFollower(self.roster)
         take_place(pulse, self.roster, unready, level.follow)

@@ -90,8 +90,13 @@ class Reload:
         if not old.inner.is_alive():
             self._leaving = None
             if leaving.stopped_at is None:
-                exit_ = describe_exit(old.inner.exitcode)
-                logger.error("%s %s; it was about to be replaced", name_of(old), exit_)
+                is_expected = self._watch.has_killed(old)
+                logger.log(
+                    logging.INFO if is_expected else logging.ERROR,
+                    "%s %s; it was about to be replaced",
+                    name_of(old),
+                    "has ended" if is_expected else describe_exit(old.inner.exitcode),
+                )
                 self._end_pauses()
         elif leaving.stopped_at is None:
             if self._watch.is_serving(new):

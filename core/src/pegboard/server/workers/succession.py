@@ -17,6 +17,9 @@ from pegboard.server.workers.roster import Roster
 logger = logging.getLogger(__name__)
 
 _POLL = 0.2
+_PAUSE = 1.0
+_UNTIL_TOLD_AGAIN = 10.0
+"""Seconds after which it is told that the checks which fail do so for other reasons."""
 _OVERDUE = 5.0
 """Seconds without a result of the checks after which that is told."""
 
@@ -58,20 +61,27 @@ class _Checks(threading.Thread):
         """Log once that a check hangs."""
         if time.monotonic() - self._result_at >= _OVERDUE and not self._is_overdue_told:
             self._is_overdue_told = True
-            message = "%s has a health check that has not ended after %g s, so the old one goes on"
-            logger.warning(f"{message} serving", self.title, _OVERDUE)  # noqa: G004 - a constant
+            logger.warning(
+                "%s has not ended its health checks after %g s, so the old one goes on serving",
+                self.title,
+                _OVERDUE,
+            )
 
     def run(self) -> None:
-        """Log why the worker is not ready, whenever other checks fail than before."""
-        told: set[str] = set()
+        """Log why the worker is not ready, again when that changes."""
+        told: Mapping[str, str] = {}
+        told_at = 0.0
         while reasons := self._reasons():
-            self._result_at = time.monotonic()
-            if {*reasons} != told and not self.is_over.is_set():
-                told = {*reasons}
+            if self.is_over.is_set():
+                return
+            now = self._result_at = time.monotonic()
+            is_late = now - told_at >= _UNTIL_TOLD_AGAIN
+            if reasons.keys() != told.keys() or (reasons != told and is_late):
+                told, told_at = reasons, now
                 why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
                 message = "%s is not ready, so the old one goes on serving: %s"
                 logger.warning(message, self.title, why)
-            if self.is_over.wait(_POLL):
+            if self.is_over.wait(_PAUSE):
                 return
         self.is_ready.set()
 
