@@ -109,7 +109,7 @@ def changed_state(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """Return what is otherwise than before, as a sentence each."""
     found = []
     for name, was in before.items():
-        now = after[name]
+        now = after.get(name, "not there")
         if was != now and name in _LISTS:
             old, new = {*was.split(", ")}, {*now.split(", ")}
             told = [f"have {', '.join(sorted(new - old))}"] if new - old else []

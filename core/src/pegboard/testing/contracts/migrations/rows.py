@@ -166,13 +166,19 @@ class RowMaker:
                     if re.search(rf"\b{re.escape(column.name)}\b", check)
                     for one in _literals(check, column.type)
                 ]
-                kind = self._enums.get((table.name, column.name), column.type)
+                kind = self._kind_of(column)
                 # A revision that confuses two columns is seen if their values differ.
                 number = self._number + position % _COLUMNS * 1000
                 found[column.name] = [value_of(kind, number), *literals]
                 if isinstance(kind, Enum):  # an earlier revision may know fewer
                     found[column.name] += kind.enums
         return found, postponed
+
+    def _kind_of(self, column: Column[Any]) -> TypeEngine[Any]:
+        if isinstance(column.type, Enum):
+            return column.type
+        # SQLite knows an enumerated type as a text.
+        return self._enums.get((column.table.name, column.name), column.type)
 
     def _reference(self, connection: Connection, key: ForeignKey) -> Any:
         """Return what a foreign key can refer to; a row is inserted if need be.
