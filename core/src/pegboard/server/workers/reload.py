@@ -2,8 +2,8 @@
 
 An old worker is stopped only when the new one has served for a beat, which it begins when it is
 ready (`succession`). While new ones die or do not start, however long that lasts, the old one goes
-on serving. No request is lost that ends within the
-time that a stop waits for requests; with others it is killed.
+on serving. No request is lost that ends within the time that a stop waits for requests; with others
+it is killed.
 """
 
 import logging
@@ -56,9 +56,8 @@ class Reload:
         its turn.
         """
         leaving = self._leaving
-        if leaving is None or leaving.index != index or leaving.stopped_at is not None:
-            return
-        if index in self._outdated:
+        is_successor = leaving is not None and leaving.index == index and leaving.stopped_at is None
+        if is_successor and index in self._outdated:
             self._outdated.remove(index)
 
     @property

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _POLL = 0.2
 _PAUSE = 1.0
+"""Seconds between two runs of the checks."""
 _UNTIL_TOLD_AGAIN = 10.0
 """Seconds after which it is told that the checks which fail do so for other reasons."""
 _OVERDUE = 5.0
@@ -58,7 +59,7 @@ class _Checks(threading.Thread):
         self._result_at = time.monotonic()
 
     def tell_if_overdue(self) -> None:
-        """Log once that a check hangs."""
+        """Log once that the checks have no result for long."""
         if time.monotonic() - self._result_at >= _OVERDUE and not self._is_overdue_told:
             self._is_overdue_told = True
             logger.warning(
