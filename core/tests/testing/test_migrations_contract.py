@@ -152,6 +152,42 @@ class TestNotes(MigrationsContract):
         return name
 
 
+RENAMED = """\
+if op.get_bind().dialect.name == "postgresql":
+    op.execute("ALTER TYPE color RENAME VALUE '{old}' TO '{new}'")
+else:
+    op.execute("UPDATE notes SET color = '{new}' WHERE color = '{old}'")
+"""
+
+
+@pytest.mark.slow
+class TestRenamedValue(MigrationsContract):
+    """An enumeration of which the newest model knows a value by another name."""
+
+    @pytest.fixture
+    def data_changes(self) -> dict[str, list[str]]:
+        """The values are renamed."""
+        return {"notes_0002": ["notes.color"]}
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """No row can be without one."""
+        kind = 'sa.Enum("red", "blue", name="color")'
+        first = f"""
+            {kind}.create(op.get_bind(), checkfirst=True)
+            op.add_column("notes", sa.Column("color", {kind}, nullable=False, server_default="red"))
+            with op.batch_alter_table("notes") as batch:
+                batch.alter_column("color", server_default=None)
+        """
+        columns = 'color: Mapped[str] = mapped_column(sqlalchemy.Enum("rose","blue",name="color"))'
+        there, back = RENAMED.format(old="red", new="rose"), RENAMED.format(old="rose", new="red")
+        name = add_notes(plugin_folder, there, back, columns, first=dedent(first))
+        path = plugin_folder.path / "example_notes" / "migrations" / "notes_0001.py"
+        drop = 'sa.Enum(name="color").drop(op.get_bind(), checkfirst=True)'
+        path.write_text(f"{path.read_text().rstrip()}\n    {drop}\n", encoding="utf-8")
+        return name
+
+
 def add_circle(folder: PluginFolder, *, lead_is_nullable: bool) -> str:
     """Write a plugin with teams, each with a lead, and people, each in a team; returns its name."""
     module = folder.add("teams", CIRCLE_MODELS.format(lead_is_nullable=lead_is_nullable))
