@@ -128,6 +128,56 @@ def test_the_sql_can_be_had(run: Run) -> None:
     assert "notes: no revision (newest: notes_0001)" in run("current").output
 
 
+def path_of(result: Result) -> Path:
+    """Return the file that a command has written."""
+    return Path(result.output.partition("wrote ")[2].partition(".py")[0] + ".py")
+
+
+UNUSABLE = {
+    "async def upgrade(): ...": "upgrade of the revision notes_0001 is no plain function",
+    "def upgrade(): yield": "upgrade of the revision notes_0001 is no plain function",
+    "def upgrade(engine): ...": "upgrade of the revision notes_0001 is no plain function",
+    "upgrade = None": "revision notes_0001 has no upgrade()",
+    "async def downgrade(): ...": "downgrade of the revision notes_0001 is no plain function",
+    "downgrade = None": "revision notes_0001 has no downgrade()",
+}
+
+
+@pytest.mark.parametrize("text, message", UNUSABLE.items())
+def test_a_step_that_would_not_be_run_is_refused(
+    cli: RunCLI, app: Flask, run: Run, text: str, message: str
+) -> None:
+    """With its file and line, before anything is applied, undone or printed."""
+    written = path_of(run("migrate notes -m begin"))
+    run("upgrade notes")
+    written.write_text(f"{written.read_text()}\n{text}\n")
+    number = len(written.read_text().splitlines())
+
+    for line in ("upgrade", "upgrade --sql", "downgrade", "downgrade --sql"):
+        result = cli("db", *line.split(), app=app)
+
+        assert 1 == result.exit_code
+        assert "" == result.stdout
+        assert f"Error: notes: the {message}" in result.stderr
+        assert f", at example_notes/migrations/{written.name}:{number} " in result.stderr
+
+
+@pytest.mark.parametrize("failure", ["raise SystemExit(0)", "1 / 0", "op.get_bind().commit()"])
+def test_the_sql_of_a_revision_that_fails_cannot_be_had(
+    cli: RunCLI, app: Flask, run: Run, failure: str
+) -> None:
+    """Nothing is printed that could be run in part; the file is named."""
+    written = path_of(run("revision notes -m begin"))
+    written.write_text(f"{written.read_text()}\ndef upgrade():\n    {failure}\n")
+
+    result = cli("db", "upgrade", "--sql", app=app)
+
+    assert 1 == result.exit_code
+    assert "" == result.stdout
+    assert "Error: notes: a revision cannot be written as SQL.\n" in result.stderr
+    assert f"  file: {written}, line " in result.stderr
+
+
 def test_branches_are_shown_and_merged(run: Run) -> None:
     """Two newest revisions are seen, and united by one command."""
     run("revision notes -m one")

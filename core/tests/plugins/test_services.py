@@ -1,7 +1,9 @@
 """Services by their interfaces: provided by one plugin, required by others, which name none."""
 
+import functools
 import sys
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Protocol, cast
 
@@ -267,35 +269,148 @@ def test_a_service_with_other_arguments_stops_the_start() -> None:
     assert problem.summary.partition(", at ")[0].endswith("which has other arguments in send")
 
 
-class NamingMailer:
-    """One that is called with another name."""
+class Store(Protocol):
+    """Has a method of each kind."""
 
-    sender = "shop"
+    def put(self, key: str, value: str, ttl: int = 60) -> bool:
+        """Keep a value."""
 
-    def send(self, recipient: str, *, text: str) -> None:
+    def keys(self) -> Iterator[str]:
+        """Return what is kept."""
+
+    def later(self, key: str) -> Awaitable[str]:
+        """Return a value that comes later."""
+
+    async def flush(self) -> None:
+        """Write all."""
+
+    @staticmethod
+    def version() -> str:
+        """Return that of the format."""
+
+    @classmethod
+    def open(cls, path: str) -> "Store":
+        """Open another."""
+
+    class FullError(Exception):
+        """Raised where there is no place."""
+
+
+class MemoryStore:
+    """Fits, though in ways of its own."""
+
+    FullError = MemoryError
+
+    def put(self, key: str, value: object, ttl: float = 60, *, replaces: bool = True) -> bool:
+        """Do nothing."""
+        return True
+
+    def keys(self) -> Iterator[str]:
+        """Have none."""
+        yield from ()
+
+    async def later(self, key: str) -> str:
+        """Return it."""
+        return key
+
+    async def flush(self) -> None:
         """Do nothing."""
 
+    @staticmethod
+    def version() -> str:
+        """Return it."""
+        return "1"
 
-class AsyncMailer:
-    """One that somebody would have to await."""
+    @classmethod
+    def open(cls, path: str) -> "MemoryStore":
+        """Open one without a file."""
+        assert path
+        return cls()
 
-    sender = "shop"
 
-    async def send(self, to: str, *, text: str) -> None:
-        """Do nothing."""
+class AbstractStore(ABC):
+    """An interface that is no protocol."""
+
+    @abstractmethod
+    def put(self, key: str) -> None:
+        """Keep a value."""
+
+
+def anything(*_arguments: object, **_options: object) -> bool:
+    """Take whatever is given."""
+    return True
 
 
 @pytest.mark.parametrize(
-    "service,text",
+    "method",
     [
-        (NamingMailer(), "has other arguments in send"),
-        (AsyncMailer(), "is async in send, which nobody awaits"),
+        lambda self, key, value, ttl=60: True,
+        lambda self, key, value, ttl=60, *rest: True,
+        lambda self, *arguments, **options: True,
+        functools.wraps(MemoryStore.put)(anything),
     ],
 )
-def test_a_service_that_cannot_be_called_as_declared_stops_the_start(service, text) -> None:
-    """By the names of the arguments, and for its result."""
-    (problem,) = problems(plugin("one", provide(Mailer, service)))
-    assert problem.summary.partition(", at ")[0].endswith(f"which {text}")
+def test_a_service_may_take_more_than_its_interface_says(method) -> None:
+    """Static and class methods, and what is awaited or iterated, are as declared."""
+    service = type("Fitting", (MemoryStore,), {"put": method})()
+    app = create_app(ALONE, plugins=[plugin("one", provide(Store, service))])
+    assert service is get_registry(app).service(Store)
+
+
+async def put_later(self, key, value, ttl=60):
+    """Keep nothing until somebody awaits it."""
+
+
+def put_in_parts(self, key, value, ttl=60):
+    """Keep nothing until somebody iterates it."""
+    yield key
+
+
+class PutLater:
+    """An object in place of a function."""
+
+    async def __call__(self, key, value, ttl=60):
+        """Keep nothing until somebody awaits it."""
+
+
+@pytest.mark.parametrize(
+    "method,text",
+    [
+        (lambda self, key, value: True, "has other arguments in put"),
+        (lambda self, key, value, ttl: True, "has other arguments in put"),
+        (lambda self, value, key, ttl=60: True, "has other arguments in put"),
+        (lambda self, name, value, ttl=60: True, "has other arguments in put"),
+        (lambda self, key, *, value, ttl=60: True, "has other arguments in put"),
+        (lambda self, key, value, ttl=60, *, more: True, "has other arguments in put"),
+        ("a text", "has other arguments in put"),
+        (put_later, "has in put an async function, which nothing awaits"),
+        (PutLater(), "has in put an async function, which nothing awaits"),
+        (put_in_parts, "has in put a generator, which nothing runs"),
+    ],
+)
+def test_a_service_that_cannot_be_called_as_declared_stops_the_start(method, text) -> None:
+    """By place or by name, with or without what has a default; or whose call does nothing."""
+    service = type("Wrong", (MemoryStore,), {"put": method})()
+    (problem,) = problems(plugin("one", provide(Store, service)))
+    assert problem.summary.partition(", at ")[0].endswith(f"of type Wrong, which {text}")
+
+
+def test_what_inherits_an_interface_is_compared_with_it_too() -> None:
+    """A class that overrides a method with other arguments is no such service."""
+
+    class Right(AbstractStore):
+        def put(self, key: str) -> None:
+            """Do nothing."""
+
+    class Wrong(AbstractStore):
+        def put(self) -> None:  # type: ignore[override]
+            """Do nothing."""
+
+    right = Right()
+    app = create_app(ALONE, plugins=[plugin("one", provide(AbstractStore, right))])
+    assert right is get_registry(app).service(AbstractStore)
+    (problem,) = problems(plugin("one", provide(AbstractStore, Wrong())))
+    assert Code.SERVICE_INVALID == problem.code
 
 
 def test_a_provider_without_an_interface_stops_the_start() -> None:

@@ -1,5 +1,4 @@
 """Steps that a subclass overrides wrongly are refused when the class is made."""
-# ruff: noqa: ARG005 - the arguments are what is tested
 
 from functools import wraps
 from typing import Any

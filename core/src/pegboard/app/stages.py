@@ -7,11 +7,11 @@ from flask import Flask
 
 from pegboard.app.hook_calls import call_with_app
 from pegboard.cache import CacheStage, get_cache
+from pegboard.callables import answers_at_once
 from pegboard.plugins import (
     Collision,
     Plugin,
     Registry,
-    answers_at_once,
     locate_part,
     settle,
     titled,

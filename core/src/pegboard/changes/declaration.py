@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy.orm import DeclarativeBase
 
+from pegboard.callables import deferral_of
+
 _STEPS = ("before_write", "written", "after_commit")
 
 
@@ -118,12 +120,8 @@ def _check_function(name: str, function: Any) -> None:
     if not callable(function):
         message = f"{name} of a Listener is a function, not {function!r}."
         raise TypeError(message)
-    called = function if inspect.isroutine(function) else type(function).__call__
-    if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
-        message = f"{name} of a Listener is an async function, which nothing awaits."
-        raise TypeError(message)
-    if inspect.isgeneratorfunction(called):
-        message = f"{name} of a Listener is a generator, which nothing runs."
+    if deferral := deferral_of(function):
+        message = f"{name} of a Listener is {deferral}."
         raise TypeError(message)
     try:
         inspect.signature(function).bind(None)

@@ -6,7 +6,7 @@ The module changes Flask-Migrate's own group, which Flask-Migrate adds to each a
 import importlib
 import shutil
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
@@ -35,12 +35,12 @@ from pegboard.database import db as database
 from pegboard.migrations import (
     PACKAGED_ENVIRONMENT,
     SITE_HISTORY,
-    History,
     MigrationError,
     current_heads,
     get_migrate,
     read_script_directory,
     translate_alembic_errors,
+    write_sql,
 )
 from pegboard.redaction import reason_of
 
@@ -80,7 +80,7 @@ def upgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> None
     """
     name, revision = split(arguments, "head")
     if sql:
-        _print_sql(command.upgrade, get_migrate().select(name), revision)
+        click.echo(write_sql(command.upgrade, get_migrate().select(name), revision), nl=False)
     else:
         found = migrations.upgrade(
             _app(), name, revision, allow_foreign=allow_foreign, report=click.echo
@@ -120,18 +120,13 @@ def downgrade(*, arguments: Sequence[str], sql: bool, allow_foreign: bool) -> No
     name, revision = split(arguments, "-1")
     if sql:
         offline = "head:-1" if revision == "-1" else revision
-        _print_sql(command.downgrade, get_migrate().select(name)[::-1], offline)
+        histories = get_migrate().select(name)[::-1]
+        click.echo(write_sql(command.downgrade, histories, offline), nl=False)
     else:
         with name_inactive_owners():
             migrations.downgrade(
                 _app(), name, revision, allow_foreign=allow_foreign, report=click.echo
             )
-
-
-def _print_sql(run: Callable[..., object], histories: Sequence[History], revision: str) -> None:
-    for history in histories:
-        with translate_alembic_errors(history):
-            run(get_migrate().configuration(history), revision, sql=True)
 
 
 @db.command(context_settings=SIGNED)
@@ -142,7 +137,7 @@ def stamp(*, arguments: Sequence[str], purge: bool, sql: bool) -> None:
     """Record that the database is at a revision, without applying anything."""
     name, revision = split(arguments, "head")
     if sql:
-        _print_sql(command.stamp, get_migrate().select(name), revision)
+        click.echo(write_sql(command.stamp, get_migrate().select(name), revision), nl=False)
     else:
         migrations.stamp(_app(), name, revision, purge=purge, report=click.echo)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pegboard.migrations.drift import Drift, find_drift
     from pegboard.migrations.environment import READ_ONLY_ATTRIBUTE, run_environment
     from pegboard.migrations.execution import downgrade, stamp, upgrade
+    from pegboard.migrations.offline import write_sql
     from pegboard.migrations.referring import ReferringTableError
     from pegboard.migrations.revisions import (
         write_empty_revisions,
@@ -89,6 +90,7 @@ __all__ = [
     "write_empty_revisions",
     "write_merge_revision",
     "write_revisions",
+    "write_sql",
 ]
 
 _LAZY = {
@@ -98,6 +100,7 @@ _LAZY = {
     "drift": ("Drift", "find_drift"),
     "environment": ("READ_ONLY_ATTRIBUTE", "run_environment"),
     "execution": ("downgrade", "stamp", "upgrade"),
+    "offline": ("write_sql",),
     "referring": ("ReferringTableError",),
     "revisions": ("write_empty_revisions", "write_merge_revision", "write_revisions"),
     "script_directory": ("check_revisions", "read_script_directory", "revision_label"),

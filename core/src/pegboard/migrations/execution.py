@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 from pegboard.migrations.ahead import Ahead, find_ahead
 from pegboard.migrations.alembic_errors import translate_alembic_errors
 from pegboard.migrations.committed import Committed, watch_commits
-from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.failure import describe_failure, describe_remains
 from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
@@ -33,8 +32,8 @@ from pegboard.migrations.record import write_record
 from pegboard.migrations.referring import reject_foreign_keys_of, reject_foreign_keys_to
 from pegboard.migrations.script_directory import (
     read_script_directory,
+    require_usable,
     revision_label,
-    unusable_revisions,
 )
 from pegboard.migrations.search_index import REPORT_ATTRIBUTE
 from pegboard.migrations.status import current_heads, reject_unknown_revisions
@@ -71,9 +70,7 @@ def upgrade(
     with ensure_app_context(app), migration_lock(report) as connection:
         migrate = get_migrate()
         selected = migrate.select(name)
-        one_head = selected if revision == "head" else ()
-        if mistakes := unusable_revisions(migrate.histories, one_head):
-            raise MigrationError.of(mistakes)
+        require_usable(migrate.histories, selected if revision == "head" else ())
         for history in selected:
             if name is not None and revision in {"head", "heads"}:
                 reject_foreign_keys_of(history, migrate, connection)
@@ -97,7 +94,9 @@ def downgrade(
     first revision of a history where another plugin's table refers to one that would be dropped.
     """
     with ensure_app_context(app), migration_lock(report) as connection:
-        for history in reversed(get_migrate().select(name)):
+        selected = get_migrate().select(name)
+        require_usable(selected)
+        for history in reversed(selected):
             downgrade_history(history, revision, connection, report, allow_foreign=allow_foreign)
 
 

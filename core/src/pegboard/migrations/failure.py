@@ -1,7 +1,6 @@
 """What is said of a revision that failed, and of what it leaves behind."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from textwrap import shorten
 
 from alembic.script.base import Script
@@ -50,21 +49,11 @@ def describe_failure(
     history: History, scripts: Sequence[Script], error: BaseException, remains: str
 ) -> MigrationError:
     """Return the error of a revision that failed, of which `remains` is what was kept."""
-    if isinstance(error, MigrationError):
-        if error.problems and not scripts:
-            return error  # it may be another history that cannot be read
-        reason = error.message
-    elif isinstance(error, DBAPIError):
-        reason = str(error.orig).strip()
-        if _lacks_values(error):
-            reason += f"\n  hint: {VALUES_FOR_ROWS}"
-    else:
-        text = reason_of(error) if isinstance(error, SQLAlchemyError) else str(error)
-        reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if isinstance(error, MigrationError) and error.problems and not scripts:
+        return error  # it may be another history that cannot be read
     if not scripts:
-        return MigrationError(f"{history.name}: {reason}")
+        return MigrationError(f"{history.name}: {_reason(error)}")
     script = scripts[0]
-    place = line_in(error, Path(script.path).parent) or script.path
     outcome = (
         "failed, and a part of it stays, as it was not in the transaction that was rolled back; "
         "the version table is unchanged."
@@ -72,6 +61,23 @@ def describe_failure(
         else "failed and was rolled back; the database is at the revision before it."
     )
     return MigrationError(
-        f"{history.name}: revision {revision_label(script)} {outcome}\n  file: {place}\n"
-        f"  reason: {reason}{remains}"
+        f"{history.name}: revision {revision_label(script)} {outcome}\n"
+        f"{describe_reason(history, error, script.path)}{remains}"
     )
+
+
+def describe_reason(history: History, error: BaseException, path: str = "") -> str:
+    """Return lines that tell where and why a revision failed; `path` is its file, if known."""
+    place = line_in(error, history.versions) or path
+    file = f"  file: {place}\n" if place else ""
+    return f"{file}  reason: {_reason(error)}"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MigrationError):
+        return error.message
+    if isinstance(error, DBAPIError):
+        hint = f"\n  hint: {VALUES_FOR_ROWS}" if _lacks_values(error) else ""
+        return f"{str(error.orig).strip()}{hint}"
+    text = reason_of(error) if isinstance(error, SQLAlchemyError) else str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

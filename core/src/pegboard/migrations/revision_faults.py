@@ -11,6 +11,7 @@ from types import ModuleType
 from alembic.script.base import Script
 from alembic.util import load_python_file
 
+from pegboard.callables import answers_at_once
 from pegboard.migrations.histories import History
 from pegboard.problems import Code, Problem
 
@@ -46,17 +47,30 @@ def find_revision_faults(history: History) -> list[Problem]:
     return faults
 
 
-def find_missing_steps(history: History, scripts: Iterable[Script]) -> Iterator[Problem]:
-    """Yield a problem for each function that a revision lacks, which Alembic notices too late."""
+def find_step_faults(history: History, scripts: Iterable[Script]) -> Iterator[Problem]:
+    """Yield a problem for each upgrade() and downgrade() that Alembic cannot run.
+
+    It notices too late, or takes a revision for applied of which nothing has been done.
+    """
     for script in sorted(scripts, key=lambda one: one.path):
-        for step in ("upgrade", "downgrade"):
-            if not callable(getattr(script.module, step, None)):
-                place = _place(history, Path(script.path), 1)
-                yield _fault(
-                    history,
-                    f"the revision {script.revision} has no {step}(), at {place}",
-                    f"Write def {step}(): with pass where there is nothing to do.",
-                )
+        for name in ("upgrade", "downgrade"):
+            step = getattr(script.module, name, None)
+            if step is None or not answers_at_once(step, lambda: None):
+                yield _step_fault(history, script, name, step)
+
+
+def _step_fault(history: History, script: Script, name: str, step: object) -> Problem:
+    place = _place(history, Path(script.path), _line_of_function(Path(script.path), name))
+    if step is None:
+        summary = f"the revision {script.revision} has no {name}(), at {place}"
+        hint = f"Write def {name}(): with pass where there is nothing to do."
+        return _fault(history, summary, hint)
+    return _fault(
+        history,
+        f"the {name} of the revision {script.revision} is no plain function without arguments, "
+        f"at {place}",
+        f"Write def {name}(): it is neither awaited nor iterated.",
+    )
 
 
 def places_of(history: History, revisions: Iterable[str]) -> str:
@@ -195,6 +209,13 @@ def _line_of(path: Path, name: str) -> int:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     assigns = re.compile(rf"(\w+, *)*{name}\b.*=")
     return next((number for number, line in enumerate(lines, 1) if assigns.match(line)), 1)
+
+
+def _line_of_function(path: Path, name: str) -> int:
+    """Return the number of the last line that defines a function; 1 if none does."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    defines = re.compile(rf"(async +)?def +{name}\b|{name}\b.*=")
+    return max((number for number, line in enumerate(lines, 1) if defines.match(line)), default=1)
 
 
 def _place(history: History, path: Path, line: int) -> str:

@@ -14,8 +14,8 @@ from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import History, ensure_app_context, get_migrate
 from pegboard.migrations.model_tables import model_tables
 from pegboard.migrations.revision_faults import (
-    find_missing_steps,
     find_revision_faults,
+    find_step_faults,
     revision_files,
     shown_path,
 )
@@ -82,11 +82,17 @@ def unusable_revisions(
         except MigrationError as error:
             found += error.problems
         else:
-            found += find_missing_steps(history, directory.walk_revisions())
+            found += find_step_faults(history, directory.walk_revisions())
             heads = directory.get_heads()
             if len(heads) > 1 and history in with_one_head:
                 found += two_heads(history, heads).problems
     return found
+
+
+def require_usable(histories: Iterable[History], with_one_head: Collection[History] = ()) -> None:
+    """Raise `MigrationError` for what `unusable_revisions` returns."""
+    if mistakes := unusable_revisions(histories, with_one_head):
+        raise MigrationError.of(mistakes)
 
 
 def _without_revisions(history: History) -> Problem | None:

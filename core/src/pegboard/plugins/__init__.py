@@ -33,7 +33,6 @@ from pegboard.plugins.registry import (
     note_endpoints,
 )
 from pegboard.plugins.requirements import check_requirements, in_order
-from pegboard.plugins.results import answers_at_once
 from pegboard.plugins.routes import Routes, rules_of
 from pegboard.plugins.unique_names import CORE_BLUEPRINTS, CORE_COMMANDS, RESERVED_NAMES
 from pegboard.plugins.wheels import WheelError, plugin_in_wheel
@@ -54,7 +53,6 @@ __all__ = [
     "Routes",
     "Skipped",
     "WheelError",
-    "answers_at_once",
     "build_registry",
     "call_plugin",
     "changes_since_start",

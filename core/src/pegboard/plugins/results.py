@@ -1,6 +1,5 @@
 """What each hook of the core returns: checked against what its specification says."""
 
-import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.cache import CacheStrategy
+from pegboard.callables import answers_at_once, is_method_like
 from pegboard.changes import Listener
 from pegboard.settings import Settings
 
@@ -126,33 +126,6 @@ def _is_observer(value: Any) -> bool:
     )
 
 
-def answers_at_once(value: Any, like: Callable[..., Any]) -> bool:
-    """Return whether a value can be called as `like` is, and then runs.
-
-    Nothing awaits or iterates an answer.
-    """
-    called = value if inspect.isroutine(value) else getattr(value, "__call__", None)  # noqa: B004
-    return (
-        callable(value)
-        and not inspect.iscoroutinefunction(called)
-        and not inspect.isgeneratorfunction(called)
-        and _takes_arguments_of(like, value)
-    )
-
-
-def _takes_arguments_of(like: Callable[..., Any], value: Callable[..., Any]) -> bool:
-    """Return whether a value can be called with the arguments that `like` has."""
-    given = inspect.signature(like).parameters.values()
-    names = [one.name for one in given if one.kind is one.KEYWORD_ONLY]
-    try:
-        inspect.signature(value).bind(*[None] * (len(given) - len(names)), **dict.fromkeys(names))
-    except TypeError:
-        return False
-    except ValueError:  # it is written in C, and does not tell
-        return True
-    return True
-
-
 def _is_session_interface(value: Any) -> bool:
     """Return whether a value is a session interface that opens and saves sessions.
 
@@ -172,11 +145,6 @@ def _is_strategy(value: Any) -> bool:
         else hasattr(value, name)
         for name in _STRATEGY
     )
-
-
-def is_method_like(declared: Callable[..., Any], method: Any) -> bool:
-    """Return whether a method of an object can be called as a class declares it."""
-    return callable(method) and _takes_arguments_of(functools.partial(declared, None), method)
 
 
 _NOTHING = Expected("nothing", lambda value: value is None, is_optional=True)

@@ -2,20 +2,24 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import pluggy
 from flask import Flask
 
+from pegboard.callables import deferral_of, stands_for
 from pegboard.plugins.contributions import Plugin, naming_failures, place_of
 from pegboard.plugins.discovery import Candidate
 from pegboard.plugins.markers import PROVIDES
 from pegboard.plugins.origin import locate_function
 from pegboard.plugins.parties import Collision, titled
-from pegboard.plugins.results import is_method_like
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _T = TypeVar("_T")
+
+_PROMISES = ("Await", "Corout", "Future", "Iter", "Generator", "Any", "object")
+"""Parts of the names of types whose objects may be awaited or iterated by those who call."""
 
 
 def check_services(
@@ -158,45 +162,48 @@ def _same_service(
 
 def _lacks(service: object, interface: type) -> str:
     """Return what keeps an object from being a service of an interface; empty if nothing does."""
+    members = _members(interface)
     if not getattr(interface, "_is_protocol", False):
-        return "" if isinstance(service, interface) else f"is no {interface.__qualname__}"
-    missing = [name for name in _members(interface) if not _has(service, name)]
-    if missing:
+        if not isinstance(service, interface):
+            return f"is no {interface.__qualname__}"
+    elif missing := [name for name in members if not _has(service, name)]:
         return f"lacks {', '.join(missing)}"
     methods = [
         (name, declared, getattr(service, name))
-        for name in _members(interface)
-        if callable(declared := getattr(interface, name, None))
+        for name in members
+        if (declared := _method(interface, name)) is not None
     ]
-    if wrong := [name for name, declared, method in methods if not _is_like(declared, method)]:
+    if wrong := [name for name, declared, given in methods if not _is_like(given, declared)]:
         return f"has other arguments in {', '.join(wrong)}"
-    unawaited = [
-        name
-        for name, declared, method in methods
-        if inspect.iscoroutinefunction(method) and not inspect.iscoroutinefunction(declared)
+    deferred = [
+        f"has in {name} {why}"
+        for name, declared, given in methods
+        if (why := _unexpected_deferral(given, declared))
     ]
-    return f"is async in {', '.join(unawaited)}, which nobody awaits" if unawaited else ""
+    return " and ".join(deferred)
 
 
-def _is_like(declared: Callable[..., Any], method: Any) -> bool:
-    """Return whether a method can be called as the interface declares it, by names as well."""
-    if not is_method_like(declared, method):
-        return False
-    try:
-        given = [*inspect.signature(declared).parameters.values()][1:]
-        inspect.signature(method).bind(
-            *[None for one in given if one.kind is one.POSITIONAL_ONLY],
-            **{
-                one.name: None
-                for one in given
-                if one.kind in {one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY}
-            },
-        )
-    except TypeError:
-        return False
-    except ValueError:  # it is written in C, and does not tell
-        return True
-    return True
+def _method(interface: type, name: str) -> Callable[..., Any] | None:
+    """Return a method of an interface as its objects have it; None if the name is no method."""
+    found = inspect.getattr_static(interface, name, None)
+    if not isinstance(found, FunctionType | classmethod | staticmethod):
+        return None
+    return found.__get__(object(), interface)
+
+
+def _is_like(given: Any, declared: Callable[..., Any]) -> bool:
+    return callable(given) and stands_for(given, inspect.signature(declared))
+
+
+def _unexpected_deferral(given: Any, declared: Callable[..., Any]) -> str:
+    """Return why a call of a method does nothing yet, unless the interface lets one expect that."""
+    deferral = deferral_of(given)
+    promised = inspect.signature(declared).return_annotation
+    if promised is inspect.Signature.empty:
+        is_expected = "async" not in deferral
+    else:
+        is_expected = any(word in str(promised) for word in _PROMISES)
+    return "" if is_expected or deferral == deferral_of(declared) else deferral
 
 
 def _has(service: object, name: str) -> bool:
