@@ -188,6 +188,52 @@ class TestRenamedValue(MigrationsContract):
         return name
 
 
+@pytest.mark.slow
+class TestAddedValue(MigrationsContract):
+    """An enumeration of which the first revision knows fewer values than the newest model."""
+
+    @pytest.fixture
+    def data_changes(self) -> dict[str, list[str]]:
+        """The way back has no such values."""
+        return {"notes_0002": ["notes.color"]}
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Kinds of values that SQLite has no type for, and numbers below zero, stand beside it."""
+        kind = 'sa.Enum({}"blue", name="color")'
+        more = kind.format('"red", "green", "white", ')
+        others = """
+            op.add_column("notes", sa.Column("token", sa.Uuid))
+            op.add_column("notes", sa.Column("span", sa.Interval))
+            with op.batch_alter_table("notes") as batch:
+                batch.add_column(sa.Column("depth", sa.Integer))
+                batch.create_check_constraint("below", "depth < 0 AND depth >= -5")
+        """
+        first = f"""
+            {kind.format("")}.create(op.get_bind(), checkfirst=True)
+            op.add_column("notes", sa.Column("color", {kind.format("")}))
+        """
+        columns = """
+            color: Mapped[str | None] = mapped_column(
+                sqlalchemy.Enum("red", "green", "white", "blue", name="color"))
+            token = mapped_column(sqlalchemy.Uuid)
+            span = mapped_column(sqlalchemy.Interval)
+            depth: Mapped[int | None]
+            __table_args__ = (sqlalchemy.CheckConstraint("depth < 0 AND depth >= -5", "below"),)
+        """
+        change = """
+            with op.batch_alter_table("notes") as batch:
+                batch.alter_column("color", existing_type={}, type_={})
+        """
+        there, back = change.format(kind.format(""), more), change.format(more, kind.format(""))
+        back = f"            op.execute(\"UPDATE notes SET color = 'blue'\"){back}"
+        name = add_notes(plugin_folder, there, back, columns, first=dedent(first) + dedent(others))
+        path = plugin_folder.path / "example_notes" / "migrations" / "notes_0001.py"
+        drop = 'sa.Enum(name="color").drop(op.get_bind(), checkfirst=True)'
+        path.write_text(f"{path.read_text().rstrip()}\n    {drop}\n", encoding="utf-8")
+        return name
+
+
 def add_circle(folder: PluginFolder, *, lead_is_nullable: bool) -> str:
     """Write a plugin with teams, each with a lead, and people, each in a team; returns its name."""
     module = folder.add("teams", CIRCLE_MODELS.format(lead_is_nullable=lead_is_nullable))
@@ -299,10 +345,7 @@ class TestATypeThatIsNotUndone:
         )
 
 
-@breaks(
-    MigrationsContract, WALK, f"{NOT_UNDONE}postgresql: then ['notes has the", database="postgresql"
-)
-class TestADefaultAndACheckThatAreNotUndone:
+class ADefaultAndACheckThatAreNotUndone:
     """The column keeps both."""
 
     @pytest.fixture
@@ -316,6 +359,39 @@ class TestADefaultAndACheckThatAreNotUndone:
                 batch.create_check_constraint("long", "length(title) > 2")
             """,
             first=TITLE,
+        )
+
+
+TestADefaultThatIsNotUndone = breaks(
+    MigrationsContract, WALK, f"{NOT_UNDONE}sqlite: then ['notes has the", database="sqlite"
+)(ADefaultAndACheckThatAreNotUndone)
+TestADefaultThatIsNotUndoneOnPostgreSQL = breaks(
+    MigrationsContract, WALK, f"{NOT_UNDONE}postgresql: then ['notes has the", database="postgresql"
+)(ADefaultAndACheckThatAreNotUndone)
+
+
+@breaks(
+    MigrationsContract,
+    WALK,
+    f"{NOT_UNDONE}sqlite: then ['notes has an index of (title) where titleisnotnull']",
+    database="sqlite",
+)
+class TestAnIndexThatStaysPartial:
+    """It is there again, but not of all rows."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Queries would no longer use it."""
+        index = 'op.create_index("by_title", "notes", ["title"]'
+        where = "".join(
+            f', {dialect}_where=sa.text("title IS NOT NULL")'
+            for dialect in ("sqlite", "postgresql")
+        )
+        return add_notes(
+            plugin_folder,
+            'op.drop_index("by_title", "notes")',
+            f"{index}{where})",
+            first=f"{TITLE}\n{index})",
         )
 
 

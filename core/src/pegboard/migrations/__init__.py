@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         read_script_directory,
         revision_label,
     )
+    from pegboard.migrations.sql_texts import normalized_sql
     from pegboard.migrations.uninstall import (
         Orphan,
         adopt_history,
@@ -78,6 +79,7 @@ __all__ = [
     "get_migrate",
     "history_states",
     "init_migrations",
+    "normalized_sql",
     "pending_histories",
     "read_script_directory",
     "remove_absent",
@@ -104,6 +106,7 @@ _LAZY = {
     "referring": ("ReferringTableError",),
     "revisions": ("write_empty_revisions", "write_merge_revision", "write_revisions"),
     "script_directory": ("check_revisions", "read_script_directory", "revision_label"),
+    "sql_texts": ("normalized_sql",),
     "uninstall": ("Orphan", "adopt_history", "find_orphans", "remove_history"),
 }
 """The names of each module that needs Alembic."""

@@ -11,7 +11,7 @@ HasSQL: TypeAlias = CheckConstraint | FetchedValue | None
 
 def comparable(item: HasSQL) -> str:
     """Return the SQL of such an item as it is compared; empty for nothing."""
-    return "" if item is None else normalized(sql_of(item))
+    return "" if item is None else normalized_sql(sql_of(item))
 
 
 def sql_of(item: HasSQL) -> str:
@@ -48,7 +48,7 @@ _CAST_NUMBER = re.compile(
 _TOKEN = re.compile(r"'(?:[^']|'')*'|[^']+")
 
 
-def normalized(sql: str) -> str:
+def normalized_sql(sql: str) -> str:
     """Return SQL without what two descriptions of the same may differ in: space, case, quotes."""
     # A type in the schema of temporary tables stands for one of the same name elsewhere.
     sql = re.sub(r"\bpg_temp(?:_\d+)?\.", "", sql)

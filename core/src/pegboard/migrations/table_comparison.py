@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeEngine
 from pegboard.migrations.comparison import comparison_of, described_model
 from pegboard.migrations.enums import named_type
 from pegboard.migrations.rendering import literal_text
-from pegboard.migrations.sql_texts import comparable, normalized
+from pegboard.migrations.sql_texts import comparable, normalized_sql
 
 
 def compare_table(
@@ -162,7 +162,7 @@ def _details(index: Index, dialect: str) -> tuple[object, ...]:
     """Return what Alembic does not compare: the condition, operator classes, included columns."""
     options = index.dialect_options[dialect]
     where = options["where"]
-    condition = "" if where is None else normalized(str(where))
+    condition = "" if where is None else normalized_sql(str(where))
     return (condition, options.get("ops") or {}, options.get("include") or [])
 
 

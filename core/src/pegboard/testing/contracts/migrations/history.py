@@ -48,7 +48,8 @@ class PluginHistory:
             self.database = db.engine.dialect.name
             migrate = get_migrate()
             self._others = [one.name for one in migrate.histories if one.name != name]
-            self._maker = RowMaker(values, migrate.find(name).metadata)
+            self.maker = RowMaker(values, migrate.find(name).metadata)
+            """What makes up its rows."""
         for other in self._others:
             upgrade(app, other, report=ignore)
         self._before = self._tables()
@@ -84,11 +85,14 @@ class PluginHistory:
         """Return the tables that have come since the history began, without version tables."""
         return sorted(self._tables() - self._before, key=str)
 
-    def fill(self) -> None:
-        """Insert rows into each of the history's tables."""
+    def fill(self, example: "PluginHistory | None" = None) -> None:
+        """Insert rows into each of the history's tables: those of `example`, on another database.
+
+        They are others where this database does not take them.
+        """
         with self.app.app_context(), db.engine.begin() as connection:
             try:
-                self._maker.fill(connection, self.tables())
+                self.maker.fill(connection, self.tables(), example.maker if example else None)
             except RowError as error:
                 fail(
                     f'{self.name}: {error}\nOverride the fixture "row_values": return values by '
@@ -111,7 +115,7 @@ class PluginHistory:
         with self.app.app_context():
             for table in sorted(self._before, key=str):
                 with suppress(RowError, SQLAlchemyError), db.engine.begin() as connection:
-                    self._maker.fill(connection, [table])
+                    self.maker.fill(connection, [table])
 
     def describe_others(self) -> set[str]:
         """Describe the tables that were there before the history began, and their rows."""

@@ -163,8 +163,10 @@ class Revisions(Named):
                     {str(dict(row)) for row in found[table].elements()} for found in rows
                 )
                 self._compare(f"{script.revision} in the rows of {table}", left, right)
-            for history in histories:
-                history.fill()
+            # PostgreSQL takes fewer values than SQLite: an enumerated type may not have all yet.
+            sqlite, postgresql = histories
+            postgresql.fill()
+            sqlite.fill(example=postgresql)
 
     @staticmethod
     def _compare(place: str, sqlite: set[str], postgresql: set[str]) -> None:

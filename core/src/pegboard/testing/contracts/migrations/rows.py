@@ -3,7 +3,7 @@
 import re
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -32,11 +32,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, INTERVAL
 from sqlalchemy.exc import DBAPIError, SAWarning, StatementError
 from sqlalchemy.types import JSON, TypeEngine
 
-from pegboard.testing.contracts.migrations.structure import TableName
+from pegboard.testing.contracts.migrations.structure import EPOCH, TableName
 from pegboard.testing.contracts.named import RowValues
 
 MOST_TRIES = 300
@@ -46,6 +46,7 @@ FIRST_NUMBER = 101
 """Above the ids that a revision gives to rows of its own."""
 
 _LITERALS = re.compile(r"'((?:[^']|'')*)'|(?<![\w.])(-?\d+(?:\.\d+)?)(?![\w.])")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 class RowError(Exception):
@@ -80,15 +81,22 @@ class RowMaker:
             if isinstance(column.type, Enum)
         }
         self._number = FIRST_NUMBER - 1
+        self._example: RowMaker | None = None
+        self._made: dict[tuple[str, int], Mapping[str, Any]] = {}
+        """The rows by their tables and numbers."""
         self._followed: list[ForeignKey] = []
         """The keys for which rows are being inserted, each to the table of the next."""
 
-    def fill(self, connection: Connection, names: Iterable[TableName]) -> None:
+    def fill(
+        self, connection: Connection, names: Iterable[TableName], example: "RowMaker | None" = None
+    ) -> None:
         """Insert into each table a row with all values, and one with as few as it can have.
 
-        Rows of other tables, to which these refer, are inserted as well. Raises `RowError` if a
-        table stays empty.
+        Rows of other tables, to which these refer, are inserted as well. They have the values of
+        another maker that has filled the same tables, `example`, where the database takes these.
+        Raises `RowError` if a table stays empty.
         """
+        self._example = example
         metadata = MetaData()
         with warnings.catch_warnings():
             # Of types that SQLAlchemy does not know or, as decimals on SQLite, only converts.
@@ -110,31 +118,33 @@ class RowMaker:
     def _insert(self, connection: Connection, table: Table, *, is_full: bool) -> str:
         """Insert a row; returns why the database took none."""
         reason = ""
-        choices, postponed = self._choices(connection, table, is_full=is_full)
-        for values in islice(product(*choices.values()), MOST_TRIES):
+        self._number += 1
+        number = self._number  # the rows that this one refers to get others
+        choices, postponed = self._choices(connection, table, number, is_full=is_full)
+        for combination in islice(product(*choices.values()), MOST_TRIES):
+            values = dict(zip(choices, combination, strict=True))
             try:
                 with connection.begin_nested():
-                    row = connection.execute(
-                        insert(table).values(dict(zip(choices, values, strict=True)))
-                    )
+                    row = connection.execute(insert(table).values(values))
             except (DBAPIError, StatementError) as error:
                 reason = reason or str(error.orig or error).strip()
             else:
+                self._made[table.name, number] = values
                 key = zip(table.primary_key, row.inserted_primary_key or (), strict=False)
                 self._set(connection, postponed, dict(key))
                 return ""
         return reason
 
     def _choices(
-        self, connection: Connection, table: Table, *, is_full: bool
+        self, connection: Connection, table: Table, number: int, *, is_full: bool
     ) -> tuple[dict[str, list[Any]], list[ForeignKey]]:
         """Return the values that each column of a new row may have, the most likely first.
 
         Also returns the keys that can be set only once the row is there, as what they refer to has
         to refer to it.
         """
-        self._number += 1
         given = self._values.get(table.name, {})
+        example = self._example.row(table.name, number) if self._example else {}
         checks = [
             one["sqltext"]
             for one in inspect(connection).get_check_constraints(table.name, schema=table.schema)
@@ -168,11 +178,15 @@ class RowMaker:
                 ]
                 kind = self._kind_of(column)
                 # A revision that confuses two columns is seen if their values differ.
-                number = self._number + position % _COLUMNS * 1000
-                found[column.name] = [value_of(kind, number), *literals]
+                usual = value_of(kind, number + position % _COLUMNS * 1000)
+                found[column.name] = [*_of_example(example, column), usual, *literals]
                 if isinstance(kind, Enum):  # an earlier revision may know fewer
                     found[column.name] += kind.enums
         return found, postponed
+
+    def row(self, table: str, number: int) -> Mapping[str, Any]:
+        """Return the values of a row that it has made; none if there is no such row."""
+        return self._made.get((table, number), {})
 
     def _kind_of(self, column: Column[Any]) -> TypeEngine[Any]:
         if isinstance(column.type, Enum):
@@ -219,6 +233,19 @@ class RowMaker:
                 connection.execute(update(table).where(*is_row).values(values))
 
 
+def _of_example(row: Mapping[str, Any], column: Column[Any]) -> Iterator[Any]:
+    """Yield the value that another database has in the column, as this one keeps it."""
+    match row.get(column.name), column.type:
+        case None, _:
+            return
+        case uuid.UUID() as value, String():
+            yield value.hex
+        case timedelta() as value, DateTime():
+            yield EPOCH + value
+        case value, _:
+            yield value
+
+
 def _key_of(column: Column[Any]) -> ForeignKey | None:
     """Return the foreign key by which to choose a value of a column; of several the narrowest."""
     by_width = sorted(
@@ -245,12 +272,14 @@ def _is_made_by_database(column: Column[Any], connection: Connection) -> bool:
 
 def _literals(check: str, kind: TypeEngine[Any]) -> Iterator[Any]:
     """Yield what a check constraint may allow: the literals in it, and their neighbours."""
-    for text, number in _LITERALS.findall(check):
+    for text, bare in _LITERALS.findall(check):
+        # PostgreSQL writes a negative number as '-1'::integer.
+        number = bare or (text if _NUMBER.fullmatch(text) else "")
         if isinstance(kind, Integer) and number:
             yield from (int(Decimal(number)) + one for one in (0, 1, -1))
         elif isinstance(kind, Numeric) and number:
             yield from (Decimal(number) + one for one in (0, 1, -1))
-        elif isinstance(kind, String) and not number:
+        elif isinstance(kind, String) and not bare:
             yield text.replace("''", "'")
 
 
@@ -296,7 +325,7 @@ _MAKERS: dict[Any, Callable[[Any, int], Any]] = {
     DateTime: _time,
     Date: lambda _kind, number: _moment(number * 24 * 60).date(),
     Time: lambda _kind, number: _moment(number).time(),
-    Interval: lambda _kind, number: timedelta(minutes=number),
+    (Interval, INTERVAL): lambda _kind, number: timedelta(minutes=number),
     Uuid: _uuid,
     LargeBinary: lambda _kind, number: b"%d" % number,
     JSON: lambda _kind, number: {"number": number},

@@ -8,8 +8,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Connection, MetaData, Table, inspect, select
+from sqlalchemy.engine.interfaces import ReflectedIndex
 from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
+
+from pegboard.migrations import normalized_sql
 
 KINDS = {
     "Integer": "an integer",
@@ -18,6 +21,7 @@ KINDS = {
     "Boolean": "a boolean",
     "DateTime": "a time",
     "Interval": "a time",
+    "INTERVAL": "a time",
     "Date": "a date",
     "Time": "a time of day",
     "LargeBinary": "bytes",
@@ -47,6 +51,9 @@ def existing_tables(connection: Connection) -> set[TableName]:
     return {TableName(one, name) for one in schemas for name in inspector.get_table_names(one)}
 
 
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as SQLAlchemy reads it
+"""SQLite has no spans of time: SQLAlchemy keeps them as times after this one."""
+
 Rows = Counter[tuple[tuple[str, object], ...]]
 
 
@@ -61,8 +68,7 @@ def describe_tables(connection: Connection, tables: Iterable[TableName]) -> set[
 def describe_details(connection: Connection, tables: Iterable[TableName]) -> set[str]:
     """Return sentences on what only this database has so: indexes, exact types, defaults, checks.
 
-    Indexes of expressions are left out on SQLite, and defaults and checks, whose text a change of
-    the table writes anew there.
+    Indexes of expressions are left out on SQLite.
     """
     inspector = inspect(connection)
     found = set()
@@ -70,16 +76,39 @@ def describe_details(connection: Connection, tables: Iterable[TableName]) -> set
         warnings.simplefilter("ignore", SAWarning)
         for table in tables:
             for index in inspector.get_indexes(table.name, schema=table.schema):
-                columns = index.get("expressions") or index["column_names"]
-                found.add(f"{table} has an index of ({', '.join(map(str, columns))})")
+                found.add(f"{table} has {_index(index)}")
             for column in inspector.get_columns(table.name, schema=table.schema):
                 found.add(f"{table}.{column['name']} is of the type {column['type']!r}")
-                if connection.dialect.name == "postgresql" and column["default"]:
-                    found.add(f"{table}.{column['name']} has the default {column['default']}")
-            if connection.dialect.name == "postgresql":
-                for check in inspector.get_check_constraints(table.name, schema=table.schema):
-                    found.add(f"{table} has the check {check['sqltext']}")
+                if column["default"]:
+                    default = normalized_sql(str(column["default"]))
+                    found.add(f"{table}.{column['name']} has the default {default}")
+                if computed := column.get("computed"):
+                    text = normalized_sql(computed["sqltext"])
+                    found.add(f"{table}.{column['name']} is computed as {text}")
+            for key in inspector.get_foreign_keys(table.name, schema=table.schema):
+                options = {**key.get("options", {})}
+                options.pop("ondelete", None)  # is told for both databases
+                if options:
+                    names = ", ".join(key["constrained_columns"])
+                    found.add(f"{table} ({names}) refers with the options {options}")
+            for check in inspector.get_check_constraints(table.name, schema=table.schema):
+                found.add(f"{table} has the check {normalized_sql(check['sqltext'])}")
     return found
+
+
+def _index(index: ReflectedIndex) -> str:
+    """Return what an index is like, as in `a unique index of (name) where active`."""
+    columns = index.get("expressions") or index["column_names"]
+    kind = "a unique index" if index["unique"] else "an index"
+    options = {
+        name.partition("_")[2]: str(value)
+        for name, value in sorted(index.get("dialect_options", {}).items())
+        if value is not None and value != []
+    }
+    where = options.pop("where", "")
+    condition = f" where {normalized_sql(where)}" if where else ""
+    others = "".join(f", {name} {value}" for name, value in options.items())
+    return f"{kind} of ({', '.join(map(str, columns))}){condition}{others}"
 
 
 def describe_rows(connection: Connection, tables: Iterable[TableName]) -> set[str]:
@@ -162,7 +191,9 @@ def plain_value(value: Any) -> object:
             return None
         case bool() | int() | float() | Decimal():
             return float(value)
-        case datetime() | date() | time() | timedelta():
+        case timedelta():
+            return plain_value(EPOCH + value)
+        case datetime() | date() | time():
             return str(value)[:19]
         case bytes() | memoryview():
             return bytes(value)
