@@ -222,11 +222,12 @@ class TestAddedValue(MigrationsContract):
             __table_args__ = (sqlalchemy.CheckConstraint("depth < 0 AND depth >= -5", "below"),)
         """
         change = """
+            notes = sa.table("notes", sa.column("color"))
+            op.execute(notes.update().values(color="blue"))
             with op.batch_alter_table("notes") as batch:
                 batch.alter_column("color", existing_type={}, type_={})
         """
         there, back = change.format(kind.format(""), more), change.format(more, kind.format(""))
-        back = f"            op.execute(\"UPDATE notes SET color = 'blue'\"){back}"
         name = add_notes(plugin_folder, there, back, columns, first=dedent(first) + dedent(others))
         path = plugin_folder.path / "example_notes" / "migrations" / "notes_0001.py"
         drop = 'sa.Enum(name="color").drop(op.get_bind(), checkfirst=True)'

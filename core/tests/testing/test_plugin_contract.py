@@ -1,6 +1,7 @@
 """Each rule of `PluginContract` fails for a plugin that breaks it, and says what to do."""
 
 import os
+import resource
 import signal
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -357,6 +358,48 @@ class TestProcessThatAnEarlierTestHasChanged(Written):
         os.environ["NOTES"] = "after"
         os.umask(0o077)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    """
+
+
+@pytest.mark.slow
+@breaks(PluginContract, PROCESS, "and is /; sys.path was ")
+class TestPathThatAnEarlierTestHasChanged(Written):
+    """Where it is imported again, the folder and the path are already as it makes them."""
+
+    @pytest.fixture(autouse=True)
+    def _changed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.syspath_prepend("/vendored")
+        monkeypatch.chdir("/")
+
+    code = """
+        import os, sys
+
+        os.chdir("/")
+        if "/vendored" not in sys.path:
+            sys.path.append("/vendored")
+    """
+
+
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
+
+
+@pytest.mark.slow
+@breaks(PluginContract, PROCESS, f"and is [({FILES}, ")
+class TestLimitThatAnEarlierTestHasChanged(Written):
+    """Fewer files may be open already."""
+
+    @pytest.fixture(autouse=True)
+    def _changed(self) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, before[1]))
+        yield
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    code = f"""
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, ({FILES}, hard))
     """
 
 

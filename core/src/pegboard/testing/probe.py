@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import select
 import signal
 import sys
@@ -38,6 +39,8 @@ class Task(TypedDict):
     """Seconds that threads of an app have to end after it; `THREAD_TIMEOUT` if not given."""
     restored: NotRequired[list[int]]
     """The signals that have their default handlers again."""
+    limits: NotRequired[list[tuple[int, tuple[int, int]]]]
+    """The limits that are set again: what `resource.setrlimit` takes."""
 
 
 @dataclass
@@ -62,6 +65,9 @@ def probe(task: Task) -> Seen:
     """Import the plugin, build an app of the plugins, send requests, fork, and send them again."""
     for number in task.get("restored", ()):
         signal.signal(number, signal.SIG_DFL)
+    for number, limits in task.get("limits", ()):
+        with contextlib.suppress(ValueError, OSError):  # a hard limit that was lowered stays
+            resource.setrlimit(number, limits)
     from pegboard import create_app  # noqa: PLC0415 - what the plugin imports first is watched
     from pegboard.migrations import upgrade  # noqa: PLC0415 - as above
     from pegboard.plugins import installed_plugins  # noqa: PLC0415 - as above

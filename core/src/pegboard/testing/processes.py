@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -40,6 +41,12 @@ class Inherited:
     """The mask of new files."""
     ignored: frozenset[int]
     """The signals that it ignores."""
+    folder: str
+    """The working directory."""
+    limits: Mapping[int, tuple[int, int]]
+    """Its limits, as `resource.getrlimit` returns them."""
+    path: tuple[str, ...]
+    """Where Python looks for modules."""
 
     @classmethod
     def now(cls) -> Self:
@@ -47,7 +54,15 @@ class Inherited:
         mask = os.umask(0o077)
         os.umask(mask)
         known = (one for one in signal.valid_signals() if signal.getsignal(one) is signal.SIG_IGN)
-        return cls(dict(os.environ), mask, frozenset(map(int, known)))
+        numbers = {getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
+        return cls(
+            dict(os.environ),
+            mask,
+            frozenset(map(int, known)),
+            os.getcwd(),  # noqa: PTH109 - a text, which the folder may not outlive
+            {number: resource.getrlimit(number) for number in sorted(numbers)},
+            tuple(filter(None, sys.path)),
+        )
 
 
 AT_START = Inherited.now()

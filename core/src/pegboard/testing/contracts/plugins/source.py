@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass
 from email import message_from_string
+from importlib.metadata import Distribution, distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -178,18 +179,35 @@ def run_probe(
     """Run `pegboard.testing.probe` where the plugin comes from that folder; return its report.
 
     What the plugin has changed in this process is not passed on: the probe would not see that it
-    changes. It gets the variables with which this process began, and those of `environment`.
+    changes. It gets what this process has begun with, and the variables of `environment`. Plugins
+    that are installed for one test alone are found as well.
     """
-    path = os.pathsep.join([*([str(folder)] if folder else []), *filter(None, sys.path)])
+    installed = [str(one.locate_file("")) for one in distributions() if _has_plugins(one)]
+    path = dict.fromkeys([*([str(folder)] if folder else []), *installed, *AT_START.path])
     # A copy of the plugin is not measured: `coverage report` would miss its source.
     left_out = ("PEGBOARD_", "COVERAGE_PROCESS_") if folder else ("PEGBOARD_",)
     inherited = {
         name: value for name, value in AT_START.environment.items() if not name.startswith(left_out)
     }
-    task = {**task, "restored": sorted(Inherited.now().ignored - AT_START.ignored)}
+    now = Inherited.now()
+    task = {
+        **task,
+        "restored": sorted(now.ignored - AT_START.ignored),
+        "limits": [
+            (number, limits)
+            for number, limits in AT_START.limits.items()
+            if now.limits[number] != limits
+        ],
+    }
     done = subprocess.run(
         [sys.executable, "-m", "pegboard.testing.probe", json.dumps(task, default=str)],
-        env={**inherited, **environment, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},
+        env={
+            **inherited,
+            **environment,
+            "PYTHONPATH": os.pathsep.join(path),
+            "PYTHONWARNINGS": "ignore",
+        },
+        cwd=AT_START.folder,
         umask=AT_START.mask,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -201,3 +219,7 @@ def run_probe(
         fail(f"the plugin {task['plugin']} ends its process: {done.stderr[-4000:]}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def _has_plugins(distribution: Distribution) -> bool:
+    return bool(distribution.entry_points.select(group=ENTRY_POINT_GROUP))
