@@ -69,7 +69,7 @@ def _step_fault(history: History, script: Script, name: str, step: object) -> Pr
         history,
         f"the {name} of the revision {script.revision} is no plain function without arguments, "
         f"at {place}",
-        f"Write def {name}(): it is neither awaited nor iterated.",
+        f"Write def {name}(): it gets no arguments, and is neither awaited nor iterated.",
     )
 
 
