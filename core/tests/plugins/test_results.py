@@ -309,6 +309,44 @@ def test_a_plugin_with_a_wrong_result_may_be_skipped() -> None:
     assert ("shop",) == get_health(app).skipped
 
 
+def test_all_that_is_wrong_with_a_plugin_is_told_at_once() -> None:
+    """What else it has is looked at beside a result that cannot be used."""
+
+    class ShopSettings(Settings):
+        limit: int = 1
+
+    class Shop:
+        name = "shop"
+
+        @hookimpl
+        def pegboard_health_checks(self) -> None:
+            """Return no list."""
+
+        @hookimpl
+        def pegboard_settings(self) -> type[Settings]:
+            return ShopSettings
+
+        @hookimpl
+        def pegboard_commands(self) -> list[click.Command]:
+            return [click.Command("serve")]
+
+        @hookimpl
+        def pegboard_blueprints(self) -> list[Blueprint]:
+            blueprint = Blueprint("shop", __name__)
+            blueprint.add_url_rule("/health", view_func=lambda: "")
+            return [blueprint]
+
+    with pytest.raises(StartupError) as caught:
+        create_app({**ALONE, "SHOP_LIMIT": "many", "SHOP_LIMITS": "1"}, plugins=[Shop()])
+    assert {
+        Code.HOOK_RESULT_INVALID,
+        Code.SETTING_INVALID,
+        Code.SETTING_UNKNOWN,
+        Code.COLLISION_COMMAND,
+        Code.COLLISION_ROUTE,
+    } == {problem.code for problem in caught.value.problems}
+
+
 @pytest.mark.parametrize(
     "change", [dict.clear, lambda document: document.update(x=object())], ids=["cleared", "no JSON"]
 )

@@ -22,7 +22,7 @@ from pegboard.plugins.registry import Registry
 from pegboard.plugins.requirements import check_requirements, find_skippable, in_order
 from pegboard.plugins.services import check_services
 from pegboard.plugins.settings_classes import find_wrong_formers, find_wrong_types
-from pegboard.problems import PluginError, Problem, StartupError
+from pegboard.problems import Problem, StartupError
 from pegboard.settings import (
     Configuration,
     CoreSettings,
@@ -160,12 +160,11 @@ def _collect(read: _Read, configuration: Configuration, *, wanted: int) -> _Coll
     plugins: list[Plugin] = []
     problems: list[Problem] = []
     for candidate in read.registered:
-        try:
-            plugins.append(collect(read.manager, candidate))
-        except PluginError as error:
-            problems += error.problems
+        plugin, mistakes = collect(read.manager, candidate)
+        plugins += [plugin] if plugin is not None else []
+        problems += mistakes
     settings, values, unused, misset = _resolve_settings(plugins, configuration)
-    is_complete = len(plugins) == wanted
+    is_complete = len(plugins) == wanted and not problems
     services = [*check_services(read.manager, plugins, is_complete=is_complete)]
     problems += [
         *find_undeclared_references(read.manager, plugins, is_complete=is_complete),

@@ -114,10 +114,12 @@ def naming_failures(plugin: Candidate, hook: str) -> Iterator[None]:
         raise PluginError(plugin.problem(Code.HOOK_FAILED, summary, hint)) from error
 
 
-def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
-    """Call the hooks of a registered candidate.
+def collect(
+    manager: pluggy.PluginManager, candidate: Candidate
+) -> tuple[Plugin | None, list[Problem]]:
+    """Call the hooks of a registered candidate; return what can be used, and what is wrong.
 
-    Raises `PluginError` with the problems of all results that cannot be used.
+    It is None if the settings cannot be used: then all that is set for it would seem unknown.
     """
     problems: list[Problem] = []
     found: dict[str, Any] = {}
@@ -133,22 +135,25 @@ def collect(manager: pluggy.PluginManager, candidate: Candidate) -> Plugin:
         if base.metadata.tables and not found.get("pegboard_migrations", True):
             problems.append(_without_migrations(candidate, base, place))
         problems += _check_names(candidate, base)
-        problems += _check_references(candidate, base, place)
+        if unresolved := [*_check_references(candidate, base, place)]:
+            problems += unresolved
+            base = None  # what compares tables would fail
     settings = found.get("pegboard_settings")
-    if settings is not None:
-        problems += find_unreadable_settings(candidate, settings)
-    if problems:
-        raise PluginError(*problems)
-    return Plugin(
+    unreadable = [*find_unreadable_settings(candidate, settings)] if settings is not None else []
+    problems += unreadable
+    if unreadable or "pegboard_settings" not in found:
+        return None, problems
+    plugin = Plugin(
         **vars(replace(candidate, obj=manager.get_plugin(candidate.name))),
         settings=settings,
         metadata=base.metadata if base else None,
-        migrations=found["pegboard_migrations"],
-        blueprints=tuple(found["pegboard_blueprints"] or ()),
-        commands=tuple(found["pegboard_commands"] or ()),
-        health_checks=tuple(found["pegboard_health_checks"] or ()),
-        interfaces=tuple(found["pegboard_requires"] or ()),
+        migrations=found.get("pegboard_migrations"),
+        blueprints=tuple(found.get("pegboard_blueprints") or ()),
+        commands=tuple(found.get("pegboard_commands") or ()),
+        health_checks=tuple(found.get("pegboard_health_checks") or ()),
+        interfaces=tuple(found.get("pegboard_requires") or ()),
     )
+    return plugin, problems
 
 
 def _without_migrations(candidate: Candidate, base: type[DeclarativeBase], place: str) -> Problem:
