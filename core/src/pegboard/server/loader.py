@@ -68,30 +68,39 @@ class Loader:
         """Return the app to serve; `pulse` is that of this process."""
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         pulse.begin()
-        try:
-            app = self.load()
-            if self.tls is not None:
-                self.tls.refresh(get_settings(CoreSettings, app).tls_key_password)
-            gateway = Gateway(app, threads=self.limits.threads)
-        except Exception as error:  # noqa: BLE001 - `multiprocessing` would print any
-            tell_error(error)
-            sys.exit(error.exit_code if isinstance(error, click.ClickException) else 1)
+        app, gateway = self._build()
         stop_with_parent(self.limits.kill_timeout)
-
-        def unready() -> Mapping[str, str]:
-            with app.app_context():
-                reasons = get_health(app).unready()
-                if reasons:  # the old worker may need the connections
-                    for engine in db.engines.values():
-                        engine.dispose()
-                return reasons
-
         level = LevelFollower(self.roster)
-        take_place(pulse, self.roster, unready, level.follow)
+        take_place(pulse, self.roster, partial(_unready, app), level.follow)
         after_fork(gateway, lambda _: leave_to_parent(self.address))
         threading.Thread(
             target=prepare_connections, args=(self.address,), name="pegboard-clients", daemon=True
         ).start()
+        self._start(gateway, pulse, level)
+        if keys := get_fleet_keys(app):
+            keys.watch()
+        # What the app consists of stays: to look at it all in each full collection would stop every
+        # request for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        pulse.vitals.fresh_memory = sum(memory_of([os.getpid()]).values())
+        die_at_stop()
+        self.served.set()
+        return gateway
+
+    def _build(self) -> "tuple[Flask, Gateway]":
+        """Make the app and what serves it; the process ends with an error if that fails."""
+        try:
+            app = self.load()
+            if self.tls is not None:
+                self.tls.refresh(get_settings(CoreSettings, app).tls_key_password)
+            return app, Gateway(app, threads=self.limits.threads)
+        except Exception as error:  # noqa: BLE001 - `multiprocessing` would print any
+            tell_error(error)
+            sys.exit(error.exit_code if isinstance(error, click.ClickException) else 1)
+
+    def _start(self, gateway: Gateway, pulse: Pulse, level: LevelFollower) -> None:
+        """Start what goes on beside requests, in the event loop and at a signal."""
         loop = asyncio.get_event_loop()
         assert isinstance(loop, DrainingLoop)
         loop.drain = partial(self._drain, gateway, pulse)
@@ -103,17 +112,7 @@ class Loader:
 
         pulse.start(loop, gateway, follow)
         self._watch_connections(gateway, loop)
-        if keys := get_fleet_keys(app):
-            keys.watch()
         signal.signal(TOGGLE, follow)
-        # What the app consists of stays: to look at it all in each full collection would stop every
-        # request for tens of milliseconds.
-        gc.collect()
-        gc.freeze()
-        pulse.vitals.fresh_memory = sum(memory_of([os.getpid()]).values())
-        die_at_stop()
-        self.served.set()
-        return gateway
 
     def _watch_connections(self, gateway: Gateway, loop: asyncio.AbstractEventLoop) -> None:
         if isinstance(self.address, UnixAddress) or not CAN_SEE_CONNECTIONS:
@@ -134,3 +133,13 @@ class Loader:
         delay = 0.0 if is_replaced else self.limits.drain_delay
         await drain(gateway, self.address, delay, is_replaced=is_replaced)
         pulse.vitals.phase = Phase.DRAINED
+
+
+def _unready(app: "Flask") -> Mapping[str, str]:
+    """Return why the required checks of an app fail, by their names."""
+    with app.app_context():
+        reasons = get_health(app).unready()
+        if reasons:  # the old worker may need the connections
+            for engine in db.engines.values():
+                engine.dispose()
+        return reasons
