@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.model_names import find_long_names
 from pegboard.plugins.origin import describe_error, locate_class, locate_function, locate_model
 from pegboard.plugins.results import EXPECTED
 from pegboard.plugins.settings_classes import find_unreadable_settings
@@ -22,9 +23,6 @@ from pegboard.problems import Code, PluginError, Problem, StartupError
 from pegboard.redaction import reason_of
 from pegboard.settings import Settings
 from pegboard.start_times import step
-
-_LONGEST_NAME = 63
-"""Bytes of a name that PostgreSQL takes, unless it was compiled for more."""
 
 _COLLECTED = (
     "pegboard_models",
@@ -134,7 +132,7 @@ def collect(
         # A folder that is wrong is a problem already.
         if base.metadata.tables and not found.get("pegboard_migrations", True):
             problems.append(_without_migrations(candidate, base, place))
-        problems += _check_names(candidate, base)
+        problems += find_long_names(candidate, base)
         if unresolved := [*_check_references(candidate, base, place)]:
             problems += unresolved
             base = None  # what compares tables would fail
@@ -164,21 +162,6 @@ def _without_migrations(candidate: Candidate, base: type[DeclarativeBase], place
         f'pegboard db migrate {candidate.name} -m "Create the tables".'
     )
     return candidate.problem(Code.MIGRATIONS_MISSING, summary, hint)
-
-
-def _check_names(candidate: Candidate, base: type[DeclarativeBase]) -> Iterator[Problem]:
-    """Yield a problem for each table and column whose name PostgreSQL would cut."""
-    code = Code.MODEL_NAME_TOO_LONG
-    for table in base.metadata.tables.values():
-        named = [(table.name, "a table", "")]
-        named += [(one.name, f"a column of {table.name}", one.name) for one in table.columns]
-        for name, what, column in named:
-            if (size := len(name.encode())) > _LONGEST_NAME:
-                summary = (
-                    f"the name {name[:20]}… of {what} has {size} bytes, and PostgreSQL takes "
-                    f"{_LONGEST_NAME}{locate_model(base, table, column)}"
-                )
-                yield candidate.problem(code, summary, code.hint)
 
 
 def _check_references(

@@ -377,8 +377,9 @@ class Code(ProblemCode):
     MODEL_NAME_TOO_LONG = (
         "PB_MODEL_NAME_TOO_LONG",
         (
-            "A table or a column of the plugin's models has a longer name than PostgreSQL takes. "
-            "It would cut the name, so that the table is never found; SQLite is no exception."
+            "A table, column, constraint, index, type or sequence of the plugin's models, or a "
+            "value of an enumerated type, has a longer name than PostgreSQL takes. It would refuse "
+            "the name, or cut it, so that models and database never agree; SQLite is no exception."
         ),
         (
             "the name long_long_long_long_… of a column of products has 65 bytes, and PostgreSQL "
