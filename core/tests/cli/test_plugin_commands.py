@@ -267,6 +267,50 @@ def test_a_check_finds_what_a_start_would_find_only_later(run: Run) -> None:
     assert "PEGBOARD_SOLD is not used" in done.stderr
 
 
+CHANGING = {
+    "import": "raise ValueError(uuid.uuid4())",
+    "one hook": """
+@pegboard.hookimpl
+def pegboard_models():
+    raise ValueError(uuid.uuid4())
+""",
+    "two hooks": """
+def fail():
+    raise ValueError(uuid.uuid4())
+
+@pegboard.hookimpl
+def pegboard_models():
+    fail()
+
+@pegboard.hookimpl
+def pegboard_blueprints():
+    fail()
+""",
+    "set-up": """
+@pegboard.hookimpl
+def pegboard_setup(app):
+    raise ValueError(uuid.uuid4())
+""",
+}
+"""Code of plugins whose errors read otherwise each time."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["", "mill=skip", "*=skip"])
+@pytest.mark.parametrize("others", [[], ["ruin", "vault"]], ids=["alone", "beside others"])
+@pytest.mark.parametrize("place", CHANGING)
+def test_a_mistake_is_told_once_whatever_its_text(
+    plugin_folder: PluginFolder, run: Run, place: str, others: list[str], policy: str
+) -> None:
+    """The app is tried several times; what is wrong in two places is still two mistakes."""
+    plugin_folder.add("mill", f"import uuid\n{CHANGING[place]}")
+    allowed = ",".join(["mill", *others])
+    done = run("plugins check --json", PEGBOARD_PLUGINS=allowed, PEGBOARD_PLUGINS_POLICY=policy)
+    mistakes = ["mill"] * (2 if place == "two hooks" else 1)
+    told = [one["plugin"] for one in json.loads(done.stdout)["problems"]]
+    assert [*mistakes, *others] == sorted(told)
+
+
 def test_the_cost_of_the_start_is_a_tree_by_plugin_and_hook(run: Run) -> None:
     """What sleeps has its time; the parts of a whole are not more than it."""
     core, *plugins = json.loads(run("plugins time --json").stdout)

@@ -1,6 +1,6 @@
 """What is known of a service that may be unable to start."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import click
@@ -56,8 +56,7 @@ class Diagnosis(Built):
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong, whether or not the service can start with it."""
         errors = self.error.problems if self.error else ()
-        found = (*errors, *self.registry.skipped, *self._later_problems())
-        return tuple(dict.fromkeys(found))
+        return _joined(errors, self.registry.skipped, self._later_problems())
 
     def _later_problems(self) -> tuple[Problem, ...]:
         """Return what goes wrong after the registry, which is found for one plugin after another.
@@ -117,9 +116,25 @@ def diagnose(build: Callable[[], Flask]) -> Diagnosis:
             app = build()
         except StartupError as error:
             registry, fatal = _readable()
-            told = StartupError(dict.fromkeys((*error.problems, *fatal)))
+            told = StartupError(_joined(error.problems, fatal))
             return Diagnosis(registry, None, told, start, substitute)
     return Diagnosis(get_registry(app), app, None, start, substitute)
+
+
+def _joined(*attempts: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the problems of several attempts to build an app, each mistake once.
+
+    A plugin that has a problem is left out of the rest of an attempt, so that the first that tells
+    of it has told all: what another one tells is the same, and may read otherwise, as an error does
+    whose text has the time or the address of an object.
+    """
+    found: dict[Problem, None] = {}
+    for problems in attempts:
+        told = {(one.plugin, one.distribution) for one in found if one.plugin is not None}
+        found |= dict.fromkeys(
+            one for one in problems if (one.plugin, one.distribution) not in told
+        )
+    return tuple(found)
 
 
 def _readable() -> tuple[Registry, list[Problem]]:
