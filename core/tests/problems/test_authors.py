@@ -270,10 +270,11 @@ MISTAKES = {
     ),
     "a default that is not allowed": Mistake(
         Code.SETTING_INVALID,
-        "setting SHOP_PAGE_SIZE (default): 'many' is not allowed",
+        "setting SHOP_PAGE_SIZE (default): 'many' is not allowed, at example_shop/plugin.py:4",
         "Not a valid integer. SHOP_PAGE_SIZE: Rows. Set PEGBOARD_SHOP_PAGE_SIZE, or correct the "
         "default where it is declared.",
         "class ShopSettings(pegboard.Settings):\n"
+        "    sizes: int = pegboard.setting(1, doc='Sizes.')\n"
         "    page_size: int = pegboard.setting('many', doc='Rows.')\n"
         + hook("pegboard_settings()", "return ShopSettings"),
     ),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pluggy
@@ -16,6 +17,7 @@ from pegboard.plugins.implementations import check_hooks
 from pegboard.plugins.listed_names import check_listed_names
 from pegboard.plugins.markers import PROJECT
 from pegboard.plugins.ordering import order_hooks
+from pegboard.plugins.origin import locate_class
 from pegboard.plugins.parties import Collision, settle
 from pegboard.plugins.registration import add_hookspecs, register
 from pegboard.plugins.registry import Registry
@@ -217,7 +219,10 @@ def _resolve_settings(
             continue
         declared += declarations_of(plugin.settings, plugin.name)
         settings, found, wrong = resolve_settings(
-            plugin.settings, plugin.name, configuration.sources
+            plugin.settings,
+            plugin.name,
+            configuration.sources,
+            partial(locate_class, plugin.settings),
         )
         values += found
         problems += find_wrong_types(plugin, plugin.settings)

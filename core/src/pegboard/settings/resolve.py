@@ -76,19 +76,23 @@ class Sources:
 
 
 def resolve_settings(
-    settings: type[S], owner: str | None, sources: Sources
+    settings: type[S],
+    owner: str | None,
+    sources: Sources,
+    locate: Callable[[str], str] = lambda _field: "",
 ) -> tuple[S | None, tuple[Value, ...], tuple[Problem, ...]]:
     """Return an instance of a settings class, the value of each setting, and the problems.
 
-    `owner` is the plugin's name, None for the core; the problems do not name it. A value that is
-    not allowed is a problem, and the default stands in for it; without a required value there is no
-    instance, and that value is `dataclasses.MISSING`.
+    `owner` is the plugin's name, None for the core; the problems do not name it. `locate` returns
+    where a field is declared, for a default that is not allowed: `, at shop/plugin.py:12`. A value
+    that is not allowed is a problem, and the default stands in for it; without a required value
+    there is no instance, and that value is `dataclasses.MISSING`.
     """
     values: list[Value] = []
     problems: list[Problem] = []
     for declaration in declarations_of(settings, owner):
         try:
-            values.append(_look_up(declaration, sources))
+            values.append(_look_up(declaration, sources, locate))
         except _SettingError as error:
             # Of a type that no value can have, the class is the problem.
             if is_readable(declaration.annotation):
@@ -111,7 +115,7 @@ class _SettingError(Exception):
         self.problem = Problem(code, summary, hint)
 
 
-def _look_up(declaration: Declaration, sources: Sources) -> Value:
+def _look_up(declaration: Declaration, sources: Sources, locate: Callable[[str], str]) -> Value:
     raw, origin = _find(declaration, sources)
     if raw is dataclasses.MISSING:
         doc = f": {declaration.doc}" if declaration.doc else ""
@@ -137,6 +141,7 @@ def _look_up(declaration: Declaration, sources: Sources) -> Value:
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
         hint = f"{allowed} {declaration.key}: {declaration.doc}"
         if origin == _DEFAULT:
+            summary += locate(declaration.field)
             hint += f" Set {declaration.variable}, or correct the default where it is declared."
         raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
     return Value(declaration, value, origin)
