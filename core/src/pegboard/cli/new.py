@@ -16,7 +16,11 @@ from pegboard import scaffold
 @click.option("--into", type=click.Path(path_type=Path), help="The folder of the plugin.")
 @click.option("--distribution", help="The name of the distribution, by default pegboard-NAME.")
 @click.option("--package", help="The name of the import package, by default pegboard_NAME.")
-@click.option("--noun", help="What one row is called, by default the resource in the singular.")
+@click.option(
+    "--noun",
+    help="What one row is called, and so the class of the model, as in --noun work_order: "
+    "by default the resource in the singular.",
+)
 @click.option("--description", help="What the plugin does, in one line.")
 @click.option("--author", help="Who writes it.")
 @click.option("--table/--no-table", default=None, help="A table in the database.")

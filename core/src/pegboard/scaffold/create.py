@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pegboard.scaffold.errors import ScaffoldError
-from pegboard.scaffold.names import Names, noun_faults, rows_faults, singular
+from pegboard.scaffold.names import Names, noun_faults, rows_faults
+from pegboard.scaffold.plurals import singular
 from pegboard.scaffold.versions import Template, shipped_template
 
 

@@ -21,6 +21,7 @@ from pegboard.plugins import (
 )
 from pegboard.scaffold import taken
 from pegboard.scaffold.errors import ScaffoldError
+from pegboard.scaffold.plurals import singular
 from pegboard.settings import CoreSettings, declarations_of
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -67,17 +68,6 @@ def find_names(
     if faults := list(_faults(found)):
         raise ScaffoldError("\n".join(faults))
     return found
-
-
-def singular(name: str) -> str:
-    """Return what one of several is called, as far as the letters of an English plural tell."""
-    if re.search("(?:^|_)(?:news|series|species)$", name):
-        return name
-    if re.search("[^aeiou_]ies$", name):
-        return f"{name[:-3]}y"
-    if re.search("(?:(?:ea|oa|[nrt])ch|sh|ss|x|zz)es$", name):
-        return name[:-2]
-    return name[:-1] if re.search("[a-z0-9](?<![sui])s$", name) else name
 
 
 def _faults(names: Names) -> Iterator[str]:
