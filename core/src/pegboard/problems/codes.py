@@ -321,8 +321,9 @@ class Code(ProblemCode):
     SERVICE_INVALID = (
         "PB_SERVICE_INVALID",
         (
-            "What the plugin provides is not what the interface says: it lacks a member, or a "
-            "method takes other arguments; or the marker that names the interface is missing."
+            "What the plugin provides is not what the interface says: it lacks a member, a method "
+            "takes other arguments, or its call does nothing until somebody awaits or iterates it; "
+            "or the marker that names the interface is missing."
         ),
         (
             "pegboard_provides returned for example_shop.plugin.Mailer an object of type object, "
@@ -744,7 +745,8 @@ class Code(ProblemCode):
         "PB_MIGRATION_INVALID",
         (
             "A revision file cannot be used: it fails when it is read, has the id of another one, "
-            "follows one that there is not, or itself. Nothing is applied, of no plugin."
+            "follows one that there is not, or itself, or has no upgrade() or downgrade() that can "
+            "be run. Nothing is applied, of no plugin."
         ),
         (
             "the revision notes_0002 follows notes_0009, which no file has, at "
