@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+_ANY_NUMBER = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+
 
 def deferral_of(value: Any) -> str:
     """Return why a call of a value runs nothing, as in "an async function, which nothing awaits".
@@ -58,6 +60,8 @@ def stands_for(method: Callable[..., Any], declared: inspect.Signature) -> bool:
     except ValueError:  # it is written in C, and does not tell
         return True
     every = [*declared.parameters.values()]
+    if every and all(one.kind in _ANY_NUMBER for one in every):
+        return True  # as an overloaded method is declared: what is called is not known
     needed = [one for one in every if one.default is one.empty]
     return all(
         _accepts(taken, given, by_name=by_name)

@@ -5,7 +5,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
-from typing import Protocol, cast
+from typing import Protocol, cast, overload
 
 import pytest
 from flask import Flask
@@ -355,6 +355,67 @@ def test_a_service_may_take_more_than_its_interface_says(method) -> None:
     service = type("Fitting", (MemoryStore,), {"put": method})()
     app = create_app(ALONE, plugins=[plugin("one", provide(Store, service))])
     assert service is get_registry(app).service(Store)
+
+
+class Notify(Protocol):
+    """An interface that is called itself, in two ways."""
+
+    def __call__(self, text: str) -> None:
+        """Send a text."""
+
+    @overload
+    def last(self) -> str: ...
+    @overload
+    def last(self, number: int) -> list[str]: ...
+
+
+class Notifier:
+    """An object of the interface."""
+
+    def __call__(self, text: str) -> None:
+        """Do nothing."""
+
+    def last(self, number: int = 0) -> object:
+        """Return nothing."""
+
+
+@pytest.mark.parametrize(
+    "members,text",
+    [
+        ({}, ""),
+        ({"__call__": lambda self: None}, "has other arguments in __call__"),
+        ({"last": None}, "has other arguments in last"),
+    ],
+)
+def test_a_service_may_be_called_itself(members, text) -> None:
+    """By what its type has."""
+    service = type("Own", (Notifier,), members)()
+    plugins = [plugin("one", provide(Notify, service))]
+    if text:
+        (problem,) = problems(*plugins)
+        assert problem.summary.partition(", at ")[0].endswith(f"of type Own, which {text}")
+    else:
+        assert service is get_registry(create_app(ALONE, plugins=plugins)).service(Notify)
+
+
+class Ping(Protocol):
+    """An interface that a function has."""
+
+    def __call__(self, host: str) -> bool:
+        """Return whether the host answers."""
+
+
+def test_a_service_may_be_a_function() -> None:
+    """Its arguments are compared as well; what cannot be called is none."""
+
+    def ping(host: str) -> bool:
+        return bool(host)
+
+    registry = get_registry(create_app(ALONE, plugins=[plugin("one", provide(Ping, ping))]))
+    assert registry.service(Ping)("here")
+    for wrong in (lambda: True, object()):
+        (problem,) = problems(plugin("one", provide(Ping, wrong)))
+        assert Code.SERVICE_INVALID == problem.code
 
 
 async def put_later(self, key, value, ttl=60):

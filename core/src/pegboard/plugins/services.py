@@ -18,6 +18,9 @@ from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _T = TypeVar("_T")
 
+_OF_CLASSES = {"__init__", "__new__", "__init_subclass__", "__subclasshook__"}
+"""Methods that make an object or a class, and that nobody calls on a service."""
+
 _PROMISES = ("Await", "Corout", "Future", "Iter", "Generator", "Any", "object")
 """Parts of the names of types whose objects may be awaited or iterated by those who call."""
 
@@ -169,7 +172,8 @@ def _lacks(service: object, interface: type) -> str:
     elif missing := [name for name in members if not _has(service, name)]:
         return f"lacks {', '.join(missing)}"
     methods = [
-        (name, declared, getattr(service, name))
+        # What a function takes is not to be seen in its method.
+        (name, declared, service if name == "__call__" else getattr(service, name))
         for name in members
         if (declared := _method(interface, name)) is not None
     ]
@@ -213,16 +217,24 @@ def _has(service: object, name: str) -> bool:
 
 
 def _members(interface: type) -> list[str]:
-    """Return the public names that a protocol and those that it extends declare."""
+    """Return the public names that a protocol and those that it extends declare.
+
+    Among them are the methods of Python's own protocols, as `__call__` or `__len__`.
+    """
     return sorted(
         {
             name
             for one in interface.__mro__
             if one not in (object, Protocol, Generic)
             for name in (*vars(one), *vars(one).get("__annotations__", ()))
-            if not name.startswith("_")
+            if not name.startswith("_") or _is_special_method(one, name)
         }
     )
+
+
+def _is_special_method(interface: type, name: str) -> bool:
+    is_special = name.startswith("__") and name.endswith("__") and name not in _OF_CLASSES
+    return is_special and isinstance(vars(interface).get(name), FunctionType)
 
 
 def _title(interface: type) -> str:
