@@ -182,6 +182,8 @@ def test_a_plugin_is_shown_with_what_it_contributes(run: Run) -> None:
         "requires": ["pegboard"],
         "hooks": ["pegboard_blueprints", "pegboard_settings", "pegboard_setup"],
         "routes": ["GET /api/shop/"],
+        "stages": [],
+        "services": {"provides": [], "requires": []},
         "tables": [],
         "settings": ["SHOP_PAGE_SIZE"],
         "commands": [],
@@ -194,6 +196,63 @@ def test_a_plugin_is_shown_with_what_it_contributes(run: Run) -> None:
         done.exit_code,
         done.stderr,
     )
+
+
+MAIL = """
+class Mailer:
+    pass
+
+class Journal:
+    name, order = "journal", 450
+
+    def bind(self, route):
+        return None
+
+@pegboard.hookimpl
+def pegboard_stages(app):
+    return [Journal()]
+
+@pegboard.hookimpl.provides(Mailer)
+def mailer():
+    return Mailer()
+"""
+
+NEWS = """
+from example_mail.plugin import Mailer
+
+@pegboard.hookimpl
+def pegboard_requires():
+    return [Mailer]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["", "PORT", "vault", "mail"])
+def test_a_plugin_is_shown_with_its_stages_and_services(
+    run: Run, plugin_folder: PluginFolder, fault: str
+) -> None:
+    """Also when the service cannot start; the stages are not known if no app has the plugin."""
+    plugin_folder.add("mail", MAIL + VAULT * (fault == "mail"))
+    plugin_folder.add("news", NEWS)
+    settings = {"PEGBOARD_PLUGINS": "mail,news" + ",vault" * (fault == "vault")}
+    settings |= {"PORT": "many"} if fault == "PORT" else {}
+    mail, news = (
+        json.loads(run(f"plugins show {one} --json", **settings).stdout) for one in ("mail", "news")
+    )
+    mailer = "example_mail.plugin.Mailer"
+    assert {"provides": [mailer], "requires": []} == mail["services"]
+    assert {"provides": [], "requires": [mailer]} == news["services"]
+    if fault == "mail":
+        assert None is mail["stages"]
+    else:
+        assert ([{"name": "journal", "order": 450}], []) == (mail["stages"], news["stages"])
+    lines = run("plugins show mail", **settings).stdout.splitlines()
+    assert f"  services      provides {mailer}" in lines
+    assert ("  stages        450  journal" in lines) == (fault != "mail")
+    told = " ".join(run("explain mail", **settings).stdout.split())
+    assert f"yes provides the service {mailer}, required by news" in told
+    told = " ".join(run("explain news", **settings).stdout.split())
+    assert f"yes requires the service {mailer}, provided by mail" in told
 
 
 @pytest.mark.parametrize("command", ["plugins show", "explain", "plugins remove --yes"])

@@ -1,6 +1,5 @@
 """Collecting the stages of an app: the core's own and those of plugins, each checked."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask
@@ -37,15 +36,14 @@ def add_stages(app: Flask) -> Stages:
 
 
 @timed("stages")
-def install_stages(stages: Stages, app: Flask, assembled: Registry) -> Mapping[str, str]:
+def install_stages(stages: Stages, app: Flask, assembled: Registry) -> None:
     """Let the middleware run the stages of the core and of all plugins.
 
-    Returns the plugins by the names of their stages. Raises `PluginError` for invalid stages, and
-    for those with the order or name of another.
+    Raises `PluginError` for invalid stages, and for those with the order or name of another.
     """
     found = _collect(app, assembled, CacheStage(get_cache(app)))
-    stages.install(stage for stage, _ in found)
-    return {stage.name: plugin.name for stage, plugin in found if plugin is not None}
+    owners = {stage.name: plugin.name for stage, plugin in found if plugin is not None}
+    stages.install((stage for stage, _ in found), owners)
 
 
 def _collect(app: Flask, assembled: Registry, *own: Stage) -> list[tuple[Stage, Plugin | None]]:

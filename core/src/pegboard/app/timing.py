@@ -21,14 +21,8 @@ from pegboard.stages import Answer, Call, Handler, Measuring, Stage, Stages
 _EXCHANGE = Part(PartKind.REDIS, "exchange", CORE)
 
 
-def measure(
-    app: Flask,
-    observers: Observers,
-    assembled: Registry,
-    stages: Stages,
-    owners: Mapping[str, str],
-) -> None:
-    """Have the observers told what they want to know; `owners` has the plugins by their stages."""
+def measure(app: Flask, observers: Observers, assembled: Registry, stages: Stages) -> None:
+    """Have the observers told what they want to know."""
     if observers.want_statements:
         with app.app_context():
             time_statements(db.engine, observers.note_statement)
@@ -39,7 +33,7 @@ def measure(
         return observers.timed(Part(PartKind.HOOK, name, plugin), function)
 
     if observers.stage_share:
-        stages.measure(_measuring(observers, owners))
+        stages.measure(_measuring(observers, stages.owners))
     time_identity(app, time_hook)
     time_listeners(app, time_hook)
     _time_flask(app, assembled, time_hook)

@@ -36,8 +36,8 @@ def explain(info: ScriptInfo, what: str, path: str | None, *, as_json: bool) -> 
     Of a request: which route it matches and whose, the stages in order, its limit, whether it is
     cached and why not, the totals of a list, what may refuse it, its transaction, its fast path,
     and what its client may get. Of a plugin: its metadata, the lists and the policy of the
-    settings, its requirements, its problems. Nothing is sent, and no plugin that the settings keep
-    out is imported.
+    settings, its requirements and services, its problems. Nothing is sent, and no plugin that the
+    settings keep out is imported.
 
     \b
     pegboard explain GET /api/items/3

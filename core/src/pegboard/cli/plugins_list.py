@@ -164,9 +164,14 @@ def _contributions(known: KnownPlugin) -> Iterator[str]:
     else:
         yield f"  migrations    {'unknown' if known.has_migrations else 'none'}"
     not_built = ("not known: the service can only be built without the plugin",)
+    stages = None if known.stages is None else [f"{order}  {name}" for order, name in known.stages]
+    services = [f"provides {one}" for one in known.provides]
+    services += [f"requires {one}" for one in known.requires]
     sections = {
         "hooks": known.hooks,
         "routes": not_built if known.routes is None else known.routes,
+        "stages": not_built if stages is None else stages,
+        "services": services,
         "tables": known.tables,
         "settings": known.settings,
         "commands": known.commands,

@@ -7,7 +7,14 @@ from importlib.util import find_spec
 from pegboard.inspection.diagnosis import Diagnosis
 from pegboard.inspection.plugin_report import metadata_path
 from pegboard.inspection.plugin_state import find_state
-from pegboard.plugins import Candidate, check_requirements, find_exclusion
+from pegboard.plugins import (
+    Candidate,
+    Registry,
+    check_requirements,
+    find_exclusion,
+    provided_by,
+    title_of,
+)
 from pegboard.problems import Problem
 from pegboard.settings import CoreSettings, Value, configure
 
@@ -64,6 +71,8 @@ def _reasons(found: Diagnosis, candidate: Candidate) -> Iterator[Reason]:
     exclusion = find_exclusion(candidate, core)
     unmet = _unmet_requirements(candidate, found)
     yield from _requirements(candidate, unmet)
+    if found.has(candidate):
+        yield from _services(candidate, found.registry)
     told = [*_problems(found, candidate)]
     if exclusion is not None:
         text = "not imported, and nothing of it is run"
@@ -139,6 +148,26 @@ def _requirements(candidate: Candidate, unmet: Sequence[Problem]) -> Iterator[Re
         requires = candidate.distribution.requires.values()
         text = ", ".join(sorted(map(str, requires))) or "nothing"
         yield Reason("requirement", is_met=True, text=text)
+
+
+def _services(candidate: Candidate, registry: Registry) -> Iterator[Reason]:
+    """Yield what services join it with other plugins; one that nobody provides is a problem."""
+    providers = {
+        interface: plugin.name
+        for plugin in registry.plugins
+        for interface in provided_by(registry.manager, plugin)
+    }
+    for plugin in registry.plugins:
+        for interface in plugin.interfaces if plugin.name == candidate.name else ():
+            if provider := providers.get(interface):
+                text = f"the service {title_of(interface)}, provided by {provider}"
+                yield Reason("requires", is_met=True, text=text)
+    for interface, provider in providers.items():
+        if provider == candidate.name:
+            users = [one.name for one in registry.plugins if interface in one.interfaces]
+            by = ", ".join(users) or "no plugin"
+            text = f"the service {title_of(interface)}, required by {by}"
+            yield Reason("provides", is_met=True, text=text)
 
 
 def _others_at_fault(found: Diagnosis, candidate: Candidate) -> list[str]:

@@ -13,8 +13,9 @@ from pegboard.inspection.building import Partial
 from pegboard.inspection.diagnosis import Diagnosis
 from pegboard.inspection.plugin_state import PluginState, find_state
 from pegboard.migrations import HistoryState, MigrationError, history_states
-from pegboard.plugins import Candidate, Plugin, Registry, get_registry
+from pegboard.plugins import Candidate, Plugin, Registry, get_registry, provided_by, title_of
 from pegboard.redaction import reason_of
+from pegboard.stages import get_stages
 from pegboard.start_times import Step
 
 
@@ -26,6 +27,12 @@ class KnownPlugin:
     """The hooks that it implements."""
     routes: tuple[str, ...] | None = ()
     """Its routes, each with its methods; None if no app can be built with the plugin."""
+    stages: tuple[tuple[int, str], ...] | None = ()
+    """The order and name of each of its stages; None as for routes."""
+    provides: tuple[str, ...] = ()
+    """The interfaces of the services that it provides."""
+    requires: tuple[str, ...] = ()
+    """The interfaces of the services that it requires."""
     tables: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     """The keys of its settings."""
@@ -49,6 +56,10 @@ class KnownPlugin:
         return {
             "hooks": list(self.hooks),
             "routes": None if self.routes is None else list(self.routes),
+            "stages": None
+            if self.stages is None
+            else [{"name": name, "order": order} for order, name in self.stages],
+            "services": {"provides": list(self.provides), "requires": list(self.requires)},
             "tables": list(self.tables),
             "settings": list(self.settings),
             "commands": list(self.commands),
@@ -164,9 +175,13 @@ def _known(
     if plugin is None or not (hooks := tuple(hooks_of(found.registry, plugin))):
         return None
     declared = [one.declaration for one in found.registry.values]
+    app = _app_with(found.partial, plugin)
     return KnownPlugin(
         hooks=hooks,
-        routes=_routes(found.partial, plugin),
+        routes=None if app is None else tuple(routes_of(app, plugin)),
+        stages=None if app is None else tuple(_stages_of(app, plugin)),
+        provides=tuple(map(title_of, provided_by(found.registry.manager, plugin))),
+        requires=tuple(map(title_of, plugin.interfaces)),
         tables=tuple(plugin.metadata.tables) if plugin.metadata else (),
         settings=tuple(one.key for one in declared if one.owner == plugin.name),
         commands=tuple(one.name or "" for one in plugin.commands),
@@ -177,10 +192,19 @@ def _known(
     )
 
 
-def _routes(partial: Partial | None, plugin: Plugin) -> tuple[str, ...] | None:
+def _app_with(partial: Partial | None, plugin: Plugin) -> Flask | None:
+    """Return the app, if there is one that has the plugin."""
     if partial is None or all(one.name != plugin.name for one in get_registry(partial.app).plugins):
         return None
-    return tuple(routes_of(partial.app, plugin))
+    return partial.app
+
+
+def _stages_of(app: Flask, plugin: Plugin) -> Iterator[tuple[int, str]]:
+    """Yield the order and name of each stage of a plugin, in the order in which they run."""
+    stages = get_stages(app)
+    for stage in stages.stages:
+        if stages.owners.get(stage.name) == plugin.name:
+            yield int(stage.order), stage.name
 
 
 def hooks_of(registry: Registry, plugin: Plugin) -> Iterator[str]:

@@ -175,7 +175,8 @@ def _outcome(
 
 def _stages(app: Flask, match: Match) -> Iterator[StageReport]:
     bound = dict(zip(match.stages, match.handlers, strict=True))
-    for stage in get_stages(app).stages:
+    stages = get_stages(app)
+    for stage in stages.stages:
         lines: tuple[str, ...] = ()
         explain = getattr(bound.get(stage.name), "explain", None)
         if explain is not None:
@@ -183,9 +184,9 @@ def _stages(app: Flask, match: Match) -> Iterator[StageReport]:
                 lines = tuple(map(str, explain()))
             except Exception as error:  # noqa: BLE001 - code of a plugin may fail in any way
                 lines = (f"it cannot say what it does: {type(error).__name__}: {reason_of(error)}",)
-        yield StageReport(
-            stage.name, int(stage.order), owner_of(app, stage), stage.name in bound, lines
-        )
+        plugin = stages.owners.get(stage.name)
+        owner = Owner(plugin or "core", is_plugin=plugin is not None)
+        yield StageReport(stage.name, int(stage.order), owner, stage.name in bound, lines)
 
 
 def _limit(app: Flask, route: Route | None) -> str:

@@ -34,6 +34,7 @@ from pegboard.plugins.registry import (
 )
 from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
+from pegboard.plugins.services import provided_by, title_of
 from pegboard.plugins.unique_names import CORE_BLUEPRINTS, CORE_COMMANDS, RESERVED_NAMES
 from pegboard.plugins.wheels import WheelError, plugin_in_wheel
 
@@ -76,10 +77,12 @@ __all__ = [
     "plugin_in_wheel",
     "plugin_name",
     "plugins_named",
+    "provided_by",
     "record_start",
     "refused_blueprint",
     "rules_of",
     "select_plugins",
     "settle",
+    "title_of",
     "titled",
 ]

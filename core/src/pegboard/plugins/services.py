@@ -49,14 +49,25 @@ def check_services(
     for plugin in plugins if is_complete else ():
         for interface in plugin.interfaces:
             if interface not in providers:
-                found = ", ".join(map(_title, providers)) or "none"
+                found = ", ".join(map(title_of, providers)) or "none"
                 yield plugin.problem(
                     Code.SERVICE_MISSING,
-                    f"it requires the service {_title(interface)}, which no active plugin provides"
-                    f"{place_of(manager, plugin.name, 'pegboard_requires')}",
+                    f"it requires the service {title_of(interface)}, which no active plugin "
+                    f"provides{place_of(manager, plugin.name, 'pegboard_requires')}",
                     "Install and activate a plugin that provides it, or disable "
                     f"{plugin.name} too. Services that there are: {found}.",
                 )
+
+
+def title_of(interface: type) -> str:
+    """Return what an interface is called: its module and its name."""
+    return f"{interface.__module__}.{interface.__qualname__}"
+
+
+def provided_by(manager: pluggy.PluginManager, plugin: Plugin) -> list[type]:
+    """Return the interfaces of the services that a plugin provides."""
+    found = (interface for _, interface, _ in _provided(manager, [plugin]))
+    return [interface for interface in found if interface is not None]
 
 
 class Services:
@@ -90,10 +101,10 @@ class Services:
         wanted = cast("type", interface)
         if wanted not in self._made:
             if wanted not in self._providers:
-                message = f"no active plugin provides the service {_title(wanted)}"
+                message = f"no active plugin provides the service {title_of(wanted)}"
                 raise LookupError(message)
             if self._app is None:
-                message = f"the service {_title(wanted)} is made before pegboard_setup is called"
+                message = f"the service {title_of(wanted)} is made before pegboard_setup is called"
                 raise LookupError(message)
             self._made[wanted] = self._make(wanted, self._app)
         return cast("_T", self._made[wanted])
@@ -103,7 +114,7 @@ class Services:
         place = locate_function(implementation.function)
         if interface in self._begun:
             circle = [*self._begun[self._begun.index(interface) :], interface]
-            names = " → ".join(map(_title, circle))
+            names = " → ".join(map(title_of, circle))
             summary = f"services need each other in a circle: {names}{place}"
             hint = "Get one of these services later, when it is used."
             raise StartupError([plugin.problem(Code.SERVICE_CYCLE, summary, hint)])
@@ -118,9 +129,9 @@ class Services:
             raise PluginError(
                 plugin.problem(
                     Code.SERVICE_INVALID,
-                    f"{PROVIDES} returned for {_title(interface)} an object of type "
+                    f"{PROVIDES} returned for {title_of(interface)} an object of type "
                     f"{type(service).__qualname__}, which {lacking}{place}",
-                    f"Return an object that is or has all of {_title(interface)}.",
+                    f"Return an object that is or has all of {title_of(interface)}.",
                 )
             )
         return service
@@ -146,7 +157,7 @@ def _same_service(
             Code.COLLISION_SERVICE,
             later,
             later,
-            f"it provides {_title(interface)} twice",
+            f"it provides {title_of(interface)} twice",
             change="Remove one of the two",
             later_place=later_place,
             earlier_place=earlier_place,
@@ -155,8 +166,8 @@ def _same_service(
         Code.COLLISION_SERVICE,
         later,
         earlier,
-        later_summary=f"service {_title(interface)} is provided by {titled(earlier)} too",
-        earlier_summary=f"service {_title(interface)} is provided by {titled(later)} too",
+        later_summary=f"service {title_of(interface)} is provided by {titled(earlier)} too",
+        earlier_summary=f"service {title_of(interface)} is provided by {titled(later)} too",
         change="",
         later_place=later_place,
         earlier_place=earlier_place,
@@ -235,7 +246,3 @@ def _members(interface: type) -> list[str]:
 def _is_special_method(interface: type, name: str) -> bool:
     is_special = name.startswith("__") and name.endswith("__") and name not in _OF_CLASSES
     return is_special and isinstance(vars(interface).get(name), FunctionType)
-
-
-def _title(interface: type) -> str:
-    return f"{interface.__module__}.{interface.__qualname__}"

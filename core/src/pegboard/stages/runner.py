@@ -5,7 +5,7 @@ Redis are exchanged for replies.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from random import random
@@ -55,10 +55,13 @@ class Stages:
         self.channel = channel
         self._on_thread = OnThread(self.exchange)
         self._matches = Matches(app)
+        self.owners: Mapping[str, str] = {}
+        """The plugins by the names of their stages; those of the core have none."""
 
-    def install(self, stages: Iterable[Stage]) -> None:
-        """Run these stages from now on, in place of any earlier ones."""
+    def install(self, stages: Iterable[Stage], owners: Mapping[str, str]) -> None:
+        """Run these stages from now on; `owners` has the plugins by the names of their stages."""
         self._matches.install(stages)
+        self.owners = owners
 
     def measure(self, measuring: Measuring) -> None:
         """Have it told how long stages take, from the first request on."""
