@@ -51,6 +51,7 @@ def test_what_it_finds_is_on_standard_output(project: Project, pegboard: Run) ->
     done = pegboard("plugins", "matrix", "--shrink", name, "--", *command)
 
     assert f"{FACTOR}-core-items-audit-mail: audit, items, mail\n" == done.stdout
+    assert 0 == done.returncode
     first, second = done.stderr.splitlines()[:2]
     assert first.startswith("run 1: audit, items, mail, search (")
     assert "run 1 failed with 1" == second
@@ -68,6 +69,9 @@ def test_what_it_finds_is_on_standard_output(project: Project, pegboard: Run) ->
     assert f"{FACTOR}-core: no other plugin\n" == done.stdout
     assert "No plugin is to blame: it fails without any that can be left out." in done.stderr
     assert "smaller" not in done.stderr
+    assert 1 == done.returncode
+    shown = pegboard("plugins", "matrix", "--json", "--shrink", name, "--", "sh", "-c", "exit 3")
+    assert (1, []) == (shown.returncode, json.loads(shown.stdout)["plugins"])
 
 
 def test_what_the_own_plugin_requires_is_in_each_set(project: Project, pegboard: Run) -> None:

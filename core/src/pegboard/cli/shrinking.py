@@ -30,8 +30,13 @@ class Report:
 
     @property
     def has_culprits(self) -> bool:
-        """Return whether it fails because of plugins: also an empty set may not be set up."""
-        return bool(self.shrunk.plugins) or self.shrunk.status != NOT_SET_UP
+        """Return whether it fails because of plugins, and not without any as well."""
+        return bool(self.shrunk.plugins)
+
+    @property
+    def is_run(self) -> bool:
+        """Return whether the command was run, or plugins are to blame that it was not."""
+        return self.has_culprits or self.shrunk.status != NOT_SET_UP
 
     @property
     def is_smallest(self) -> bool:
@@ -98,12 +103,12 @@ def show(report: Report, *, is_json: bool) -> None:
     """Print what was found; exit with 1 if no set of plugins is to blame."""
     if is_json:
         click.echo(json.dumps(_document(report), indent=2))
-    elif report.shrunk.plugins is not None and report.has_culprits:
+    elif report.shrunk.plugins is not None and report.is_run:
         names = ", ".join(report.names(report.shrunk.plugins)) or "no other plugin"
         click.echo(f"{report.environment}: {names}")
     for text in _remarks(report):
         click.echo(text, err=True)
-    if report.shrunk.plugins is None or not report.has_culprits:
+    if not report.has_culprits:
         sys.exit(1)
 
 
@@ -116,7 +121,7 @@ def _remarks(report: Report) -> list[str]:
             "--repeat runs each set more often, for a failure that comes and goes."
         )
         return [text]
-    if not report.has_culprits:
+    if not report.is_run:
         text = (
             f"{report.environment} could not be set up, so that nothing was run, and no other "
             f"plugin is in it: see the output in {report.logs}."
