@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from types import SimpleNamespace
 from typing import Protocol, cast, overload
 
+import click
 import pytest
 from flask import Flask
 from flask.blueprints import BlueprintSetupState
+from flask.cli import with_appcontext
 
 from pegboard import Blueprint, StartupError, create_app, get_registry, hookimpl, hookspec
 from pegboard.problems import Code
@@ -142,6 +144,45 @@ def test_a_service_may_be_absent() -> None:
     assert registry.find_service(Mailer) is None
     with pytest.raises(LookupError, match=r"no active plugin provides the service .*\.Mailer$"):
         registry.service(Mailer)
+
+
+def test_a_service_that_is_absent_ends_a_command_and_a_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The command with what to do, and without a traceback; the request with 500, and the log."""
+    blueprint = Blueprint("asking", __name__)
+
+    @blueprint.get("/mail")
+    def ask() -> str:
+        return get_registry().service(Mailer).sender
+
+    class Asking:
+        name = "asking"
+
+        @hookimpl
+        def pegboard_blueprints(self) -> list[Blueprint]:
+            return [blueprint]
+
+        @hookimpl
+        def pegboard_commands(self) -> list[click.Command]:
+            return [click.Command("ask", callback=with_appcontext(ask))]
+
+    app = create_app(
+        {**ALONE, "TESTING": False}, plugins=[Asking(), plugin("other", provide(Clock, Clock()))]
+    )
+    done = app.test_cli_runner().invoke(args=["ask"])
+    first, hint = done.stderr.splitlines()
+    assert (1, f"Error: no active plugin provides the service {__name__}.Mailer") == (
+        done.exit_code,
+        first,
+    )
+    assert "pegboard_requires" in hint
+    assert hint.endswith(f"Services that there are: {__name__}.Clock (other).")
+
+    assert 500 == app.test_client().get("/mail").status_code
+    (record,) = [one for one in caplog.records if one.exc_info]
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], LookupError)
 
 
 def test_what_mypy_finds_about_services() -> None:

@@ -83,7 +83,8 @@ class Registry:
         """Return the service with an interface, a class, from whichever plugin provides it.
 
         Raises `LookupError` if no active plugin does, which cannot be in a plugin that requires it
-        by `pegboard_requires`; and before the services of the app are made.
+        by `pegboard_requires`, and which a command ends with; and before the services of the app
+        are made.
         """
         return self.services.get(interface)
 

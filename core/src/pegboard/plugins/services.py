@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
+import click
 import pluggy
 from flask import Flask
 
@@ -70,6 +71,26 @@ def provided_by(manager: pluggy.PluginManager, plugin: Plugin) -> list[type]:
     return [interface for interface in found if interface is not None]
 
 
+class NoServiceError(click.ClickException, LookupError):
+    """Raised for a service that no active plugin provides; ends a command without a traceback."""
+
+    def __init__(self, interface: type, providers: Mapping[str, str]) -> None:
+        """Take the interface, and the plugins by the services that they provide."""
+        super().__init__(f"no active plugin provides the service {title_of(interface)}")
+        self._providers = providers
+
+    def format_message(self) -> str:
+        """Return what a command prints: the message, and what to do."""
+        found = ", ".join(f"{name} ({plugin})" for name, plugin in self._providers.items())
+        return (
+            f"{self.message}\n"
+            "    Install and activate a plugin that provides it. A plugin that asks for it by "
+            "service() returns it from pegboard_requires, so that the start finds that it is "
+            "missing; one that can do without it asks by find_service(). Services that there are: "
+            f"{found or 'none'}."
+        )
+
+
 class Services:
     """The services of one app, each made once."""
 
@@ -101,8 +122,12 @@ class Services:
         wanted = cast("type", interface)
         if wanted not in self._made:
             if wanted not in self._providers:
-                message = f"no active plugin provides the service {title_of(wanted)}"
-                raise LookupError(message)
+                named = {
+                    title_of(one): plugin.name
+                    for one, (plugin, _) in self._providers.items()
+                    if one is not None
+                }
+                raise NoServiceError(wanted, named)
             if self._app is None:
                 message = f"the service {title_of(wanted)} is made before pegboard_setup is called"
                 raise LookupError(message)
