@@ -142,6 +142,88 @@ def test_a_revision_that_ends_its_transaction_is_refused(
     upgrade(app)
 
 
+OTHERS = {
+    "the session": """\
+        db.session.execute(sa.text("SELECT id FROM notes"))
+        """,
+    "a session of its own": """\
+        from sqlalchemy.orm import Session
+
+        with Session(db.engine) as session:
+            session.execute(sa.text("DELETE FROM notes"))
+        """,
+    "a connection that is caught": """\
+        try:
+            with db.engine.begin() as connection:
+                connection.execute(sa.text("DELETE FROM notes"))
+        except Exception:
+            pass
+        """,
+    "outside the transaction": """\
+        with op.get_context().autocommit_block():
+            sa.inspect(op.get_bind().engine).get_columns("notes")
+        """,
+}
+
+
+@pytest.mark.parametrize("body", OTHERS.values(), ids=OTHERS)
+def test_a_revision_that_uses_another_connection_is_refused(
+    assemble: Assemble, notes: Plugin, body: str
+) -> None:
+    """It would wait for the table that its own transaction has locked."""
+    notes.create(1, "notes")
+    alter = "from pegboard import db\nop.add_column('notes', sa.Column('size', sa.Integer()))\n"
+    path = notes.write(2, f"{alter}{dedent(body)}")
+    app = assemble(notes)
+    report: list[str] = []
+
+    with pytest.raises(MigrationError) as failure:
+        upgrade(app, report=report.append)
+
+    message = failure.value.message
+    words = ("db.session.", "session.execute", "connection.execute", "get_columns")
+    lines = enumerate(path.read_text().splitlines(), 1)
+    line = next(number for number, text in lines if any(one in text for one in words))
+    place = f"notes/migrations/notes_0002.py:{line}"
+    assert f"reason: it uses another connection than its own, at {place}\n" in message
+    assert "hint: Use op.execute, or op.get_bind()" in message
+    assert not [one for one in report if "retrying" in one]
+    notes.write(2, "pass")
+    upgrade(app)
+
+
+def test_a_revision_may_use_its_connection_in_any_way(assemble: Assemble, notes: Plugin) -> None:
+    """A session on it, and what looks at the tables; others use the engine meanwhile."""
+    notes.create(1, "notes")
+    notes.write(
+        2,
+        """\
+        import threading
+        from sqlalchemy.orm import Session
+        from pegboard import db
+
+        def read(engine=db.engine):
+            with engine.connect() as connection:
+                connection.execute(sa.text("SELECT 1"))
+
+        other = threading.Thread(target=read)
+        other.start()
+        other.join()
+        op.add_column("notes", sa.Column("size", sa.Integer()))
+        with Session(op.get_bind()) as session:
+            session.execute(sa.text("INSERT INTO notes (size) VALUES (1)"))
+            session.flush()
+        assert sa.inspect(op.get_bind()).has_table("notes")
+        """,
+    )
+    app = assemble(notes)
+
+    upgrade(app)
+
+    with app.app_context(), db.engine.connect() as connection:
+        assert 1 == connection.scalar(sa.text("SELECT size FROM notes"))
+
+
 def test_an_error_on_whose_way_a_session_is_rolled_back_is_the_reason(
     assemble: Assemble, notes: Plugin
 ) -> None:

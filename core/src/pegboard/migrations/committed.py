@@ -1,6 +1,6 @@
 """Noticing what a revision commits before it ends, which no rollback takes back.
 
-It may commit in an `autocommit_block`, by COMMIT in SQL, or on another connection of the engine.
+It may commit in an `autocommit_block`, or by COMMIT in SQL.
 """
 
 import re
@@ -125,7 +125,7 @@ class Committed:
 
 @contextmanager
 def watch_commits(connection: Connection, committed: Committed) -> Iterator[None]:
-    """Note what this thread commits in the block, on the connection or another of its engine.
+    """Note what this thread commits in the block.
 
     Statements of the driver's own cursors are not seen, nor a commit by the driver before others.
     """
