@@ -529,6 +529,53 @@ def test_all_that_is_shared_is_watched(plugin_folder: PluginFolder) -> None:
     ] == [one for one in rest if not one.startswith("redis.client.StrictRedis")]
 
 
+SWITCHES = {
+    "logging.disable()": "the level up to which logging is disabled was 0 and is 50",
+    "logging.getLogger().addFilter(logging.Filter())": "and the filters Filter",
+    "logging.raiseExceptions = False": "logging.raiseExceptions was True and is False",
+    "warnings.showwarning = print": "warnings.showwarning is another function",
+    "faulthandler.enable()": "faulthandler was off and is on",
+    "faulthandler.register(signal.SIGUSR1)": "faulthandler.register is called (",
+    "faulthandler.dump_traceback_later(9000)": "faulthandler.dump_traceback_later is called (",
+    "sys.addaudithook(lambda *_: None)": "sys.addaudithook is called (",
+    "sys.settrace(lambda *_: None)": "sys.settrace and sys.setprofile was ",
+    "threading.setprofile(print)": "threading._profile_hook",
+    "threading.stack_size(1 << 20)": "the stack of new threads was 0 and is 1048576",
+    "sys.tracebacklimit = 3": "sys.tracebacklimit was None and is 3",
+    "sys.pycache_prefix = '/ink'": "the writing of bytecode was ",
+    "sys.set_asyncgen_hooks(print)": "the hooks of asynchronous generators was (None, None) and is",
+    "sys.set_coroutine_origin_tracking_depth(3)": "the tracking of coroutines was 0 and is 3",
+    "tracemalloc.start()": "the tracing of memory was False and is True",
+    "gc.set_debug(gc.DEBUG_SAVEALL)": "the garbage collector was True,",
+    "asyncio.set_event_loop_policy(Policy())": "the policy of event loops was ",
+    "multiprocessing.set_start_method('spawn')": "the start of new processes was ",
+    "os.nice(1)": "the priority was ",
+    "resource.setrlimit(resource.RLIMIT_CPU, (9000, 9000))": "the limit RLIMIT_CPU was ",
+    "signal.setitimer(signal.ITIMER_REAL, 9000)": "the timers was [False, ",
+    "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})": "the blocked signals was ",
+    "ssl._create_default_https_context = ssl._create_unverified_context": "ssl._create_default_",
+}
+"""Statements, and what is told of each."""
+
+
+@pytest.mark.slow
+def test_every_switch_of_the_process_is_watched(plugin_folder: PluginFolder) -> None:
+    """Those of the interpreter, the log, threads and processes, also while the log is quiet."""
+    imports = "asyncio, faulthandler, gc, logging, multiprocessing, os, resource, signal, ssl, sys"
+    code = f"import {imports}, threading, tracemalloc, warnings\n"
+    code += "class Policy(asyncio.DefaultEventLoopPolicy): pass\n"
+    code += "@pegboard.hookimpl\ndef pegboard_setup(app):\n"
+    plugin_folder.add("notes", code + "".join(f"    {one}\n" for one in SWITCHES))
+
+    report = run_probe(
+        {"plugin": "notes", "plugins": ["notes"], "config": {}, "patience": 0.0}, None, {}
+    )
+
+    assert "" == report["error"]
+    told = "\n".join(report["changed"])
+    assert [] == [text for text in SWITCHES.values() if text not in told], told
+
+
 @pytest.mark.slow
 @breaks(PluginContract, FORK, "answers otherwise: /notes. Threads, locks and connections")
 class TestNoFork(Written):

@@ -25,6 +25,8 @@ from pegboard.testing.process_state import OwnCalls, changed_state, outlasting, 
 
 FORK_TIMEOUT = 20.0
 """Seconds that a forked process has to answer its requests."""
+_SILENT = 1000
+"""A level of the log that no plugin sets."""
 THREAD_TIMEOUT = 20.0
 """Seconds that threads of an app have to end after it."""
 
@@ -168,11 +170,13 @@ def _in_fork(run: Callable[[], dict[str, int]]) -> dict[str, int]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Write no log: the report is read from the standard output, the errors from elsewhere."""
-    logging.disable()
+    before = logging.root.manager.disable
+    logging.disable(_SILENT)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        if logging.root.manager.disable == _SILENT:  # else the plugin has set it
+            logging.disable(before)
 
 
 if __name__ == "__main__":

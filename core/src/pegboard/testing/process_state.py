@@ -1,13 +1,16 @@
 """What all code of a process shares, and what a plugin does to it."""
 
+import asyncio
 import builtins
 import codecs
 import csv
 import decimal
+import faulthandler
 import gc
 import locale
 import logging
 import mimetypes
+import multiprocessing
 import os
 import random
 import resource
@@ -17,6 +20,7 @@ import socket
 import sys
 import threading
 import time
+import tracemalloc
 import urllib.request
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -56,13 +60,20 @@ def process_state() -> dict[str, str]:
         if not name.startswith(("PYTEST_", "COV_"))
     }
     signals = {f"the handler of {one.name}": repr(signal.getsignal(one)) for one in signal.Signals}
+    limits = {
+        f"the limit {name}": repr(resource.getrlimit(getattr(resource, name)))
+        for name in dir(resource)
+        if name.startswith("RLIMIT_")
+    }
     loggers = {f"the logger {name}": _describe(logging.getLogger(name)) for name in _LOGGERS}
     return {
         "the variables of os.environ": ", ".join(sorted(variables)),
         **variables,
         **signals,
+        **limits,
         **loggers,
         "the root logger": _describe(logging.getLogger()),
+        "the level up to which logging is disabled": repr(logging.root.manager.disable),
         "the working directory": str(Path.cwd()),
         "sys.path": repr(sys.path),
         "the default time-out of sockets": repr(socket.getdefaulttimeout()),
@@ -70,6 +81,13 @@ def process_state() -> dict[str, str]:
         "threading.excepthook": repr(threading.excepthook),
         "sys.unraisablehook": repr(sys.unraisablehook),
         "sys.displayhook": repr(sys.displayhook),
+        "sys.settrace and sys.setprofile": repr((sys.gettrace(), sys.getprofile())),
+        "sys.tracebacklimit": repr(getattr(sys, "tracebacklimit", None)),
+        "the hooks of asynchronous generators": repr(tuple(sys.get_asyncgen_hooks())),
+        "the tracking of coroutines": repr(sys.get_coroutine_origin_tracking_depth()),
+        "the tracing of memory": repr(tracemalloc.is_tracing()),
+        "faulthandler": "on" if faulthandler.is_enabled() else "off",
+        "the writing of bytecode": repr((sys.dont_write_bytecode, sys.pycache_prefix)),
         "sys.meta_path": _names(sys.meta_path),
         "sys.path_hooks": _names(sys.path_hooks),
         "sys.stdin, sys.stdout and sys.stderr": repr((sys.stdin, sys.stdout, sys.stderr)),
@@ -82,11 +100,15 @@ def process_state() -> dict[str, str]:
         "decimal.DefaultContext": repr(decimal.DefaultContext),
         "the mask of new files": oct(_umask()),
         "the time zone": repr(time.tzname),
-        "the limits of the process": repr([resource.getrlimit(one) for one in _LIMITS]),
         "the priority": repr(os.getpriority(os.PRIO_PROCESS, 0)),
+        "the timers": repr([bool(signal.getitimer(one)[0]) for one in _TIMERS]),
+        "the blocked signals": repr(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))),
         "the threads": repr(sorted(one.name for one in threading.enumerate() if not one.daemon)),
+        "the stack of new threads": repr(threading.stack_size()),
+        "the policy of event loops": _event_loop_policy(),
+        "the start of new processes": _start_method(),
         "the locale": locale.setlocale(locale.LC_ALL),
-        "the garbage collector": f"{gc.isenabled()}, {gc.get_threshold()}",
+        "the garbage collector": f"{gc.isenabled()}, {gc.get_threshold()}, {gc.get_debug()}",
         "the recursion limit": repr(sys.getrecursionlimit()),
         "the switch interval": repr(sys.getswitchinterval()),
         "the digits of numbers in texts": repr(sys.get_int_max_str_digits()),
@@ -95,7 +117,7 @@ def process_state() -> dict[str, str]:
     }
 
 
-_LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE, resource.RLIMIT_AS, resource.RLIMIT_STACK)
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 _LISTS = {
@@ -135,6 +157,20 @@ def _file_types() -> dict[str, str]:
     return mimetypes.types_map
 
 
+def _event_loop_policy() -> str:
+    with warnings.catch_warnings():  # it is deprecated, and has an effect as long as it is there
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return _names([asyncio.get_event_loop_policy()])
+
+
+def _start_method() -> str:
+    """Return how new processes are started; whoever starts one chooses the default for all."""
+    return (
+        multiprocessing.get_start_method(allow_none=True)
+        or (multiprocessing.get_all_start_methods()[0])
+    )
+
+
 def _umask() -> int:
     mask = os.umask(0o077)  # it can only be read by setting it
     os.umask(mask)
@@ -144,7 +180,8 @@ def _umask() -> int:
 def _describe(logger: logging.Logger) -> str:
     handlers = ", ".join(type(one).__name__ for one in logger.handlers) or "none"
     is_off = "" if logger.propagate and not logger.disabled else ", cut off"
-    return f"{logging.getLevelName(logger.level)} with the handlers {handlers}{is_off}"
+    filters = f" and the filters {_names(logger.filters)}" if logger.filters else ""
+    return f"{logging.getLevelName(logger.level)} with the handlers {handlers}{filters}{is_off}"
 
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
@@ -174,6 +211,9 @@ _REGISTRIES = (
     (shutil, "register_unpack_format"),
     (urllib.request, "install_opener"),
     (os, "register_at_fork"),
+    (sys, "addaudithook"),
+    (faulthandler, "register"),
+    (faulthandler, "dump_traceback_later"),
 )
 """Functions that change what a process has, where it cannot be read, or not by its users."""
 
