@@ -384,7 +384,7 @@ FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
 
 
 @pytest.mark.slow
-@breaks(PluginContract, PROCESS, f"and is [({FILES}, ")
+@breaks(PluginContract, PROCESS, "the limit RLIMIT_NOFILE was ")
 class TestLimitThatAnEarlierTestHasChanged(Written):
     """Fewer files may be open already."""
 
