@@ -49,6 +49,13 @@ def takes_arguments_of(like: Callable[..., Any], value: Callable[..., Any]) -> b
     return True
 
 
+def without_types(signature: inspect.Signature) -> inspect.Signature:
+    """Return a signature as a message shows it."""
+    empty = inspect.Parameter.empty
+    parameters = [one.replace(annotation=empty) for one in signature.parameters.values()]
+    return inspect.Signature(parameters)
+
+
 def stands_for(method: Callable[..., Any], declared: inspect.Signature) -> bool:
     """Return whether a method can be called in each way that a signature without `self` allows.
 

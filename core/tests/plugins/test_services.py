@@ -262,11 +262,11 @@ def test_one_interface_may_extend_another() -> None:
 @pytest.mark.parametrize(
     "interface,service,text",
     [
-        (Mailer, object(), "of type object, which lacks send, sender"),
-        (Mailer, NoMailer(), "of type NoMailer, which lacks sender"),
-        (Mailer, None, "of type NoneType, which lacks send, sender"),
-        (UrgentMailer, SmtpMailer(), "of type SmtpMailer, which lacks send_at_once"),
-        (Clock, SmtpMailer(), "of type SmtpMailer, which is no Clock"),
+        (Mailer, object(), "an object of type object, which lacks send, sender"),
+        (Mailer, NoMailer(), "an object of type NoMailer, which lacks sender"),
+        (Mailer, None, "None, which lacks send, sender"),
+        (UrgentMailer, SmtpMailer(), "an object of type SmtpMailer, which lacks send_at_once"),
+        (Clock, SmtpMailer(), "an object of type SmtpMailer, which is no Clock"),
     ],
 )
 def test_what_is_no_such_service_stops_the_start(interface, service, text) -> None:
@@ -275,7 +275,7 @@ def test_what_is_no_such_service_stops_the_start(interface, service, text) -> No
     assert (Code.SERVICE_INVALID, "one") == (problem.code, problem.plugin)
     name = f"{interface.__module__}.{interface.__qualname__}"
     assert (
-        f"pegboard_provides returned for {name} an object {text}"
+        f"pegboard_provides returned for {name} {text}"
         == problem.summary.partition(", at ")[0]
     )
 
@@ -307,7 +307,9 @@ def test_a_service_with_other_arguments_stops_the_start() -> None:
     service = NoMailer()
     service.sender = "shop"  # type: ignore[attr-defined]
     (problem,) = problems(plugin("one", provide(Mailer, service)))
-    assert problem.summary.partition(", at ")[0].endswith("which has other arguments in send")
+    text = "whose send(to) cannot be called as send(to, *, text), at core/tests/plugins/"
+    assert text in problem.summary
+    assert f"Let it take what {__name__}.Mailer says: send(to, *, text)." == problem.hint
 
 
 class Store(Protocol):
@@ -424,8 +426,8 @@ class Notifier:
     "members,text",
     [
         ({}, ""),
-        ({"__call__": lambda self: None}, "has other arguments in __call__"),
-        ({"last": None}, "has other arguments in last"),
+        ({"__call__": lambda self: None}, "__call__() cannot be called as __call__(text)"),
+        ({"last": None}, "last cannot be called"),
     ],
 )
 def test_a_service_may_be_called_itself(members, text) -> None:
@@ -434,7 +436,7 @@ def test_a_service_may_be_called_itself(members, text) -> None:
     plugins = [plugin("one", provide(Notify, service))]
     if text:
         (problem,) = problems(*plugins)
-        assert problem.summary.partition(", at ")[0].endswith(f"of type Own, which {text}")
+        assert f"of type Own, whose {text}" in problem.summary
     else:
         assert service is get_registry(create_app(ALONE, plugins=plugins)).service(Notify)
 
@@ -478,23 +480,74 @@ class PutLater:
 @pytest.mark.parametrize(
     "method,text",
     [
-        (lambda self, key, value: True, "has other arguments in put"),
-        (lambda self, key, value, ttl: True, "has other arguments in put"),
-        (lambda self, value, key, ttl=60: True, "has other arguments in put"),
-        (lambda self, name, value, ttl=60: True, "has other arguments in put"),
-        (lambda self, key, *, value, ttl=60: True, "has other arguments in put"),
-        (lambda self, key, value, ttl=60, *, more: True, "has other arguments in put"),
-        ("a text", "has other arguments in put"),
-        (put_later, "has in put an async function, which nothing awaits"),
-        (PutLater(), "has in put an async function, which nothing awaits"),
-        (put_in_parts, "has in put a generator, which nothing runs"),
+        (lambda self, key, value: True, "(key, value) cannot be called as put(key, value, ttl=60)"),
+        (lambda self, key, value, ttl: True, "(key, value, ttl) cannot be called as put"),
+        (lambda self, value, key, ttl=60: True, "(value, key, ttl=60) cannot be called as put"),
+        (lambda self, name, value, ttl=60: True, "(name, value, ttl=60) cannot be called as put"),
+        (lambda self, key, *, value, ttl=60: True, "(key, *, value, ttl=60) cannot be called"),
+        (lambda self, key, value, ttl=60, *, more: True, "(key, value, ttl=60, *, more) cannot"),
+        ("a text", " cannot be called"),
+        (put_later, " is an async function, which nothing awaits"),
+        (PutLater(), " is an async function, which nothing awaits"),
+        (put_in_parts, " is a generator, which nothing runs"),
     ],
 )
 def test_a_service_that_cannot_be_called_as_declared_stops_the_start(method, text) -> None:
     """By place or by name, with or without what has a default; or whose call does nothing."""
     service = type("Wrong", (MemoryStore,), {"put": method})()
     (problem,) = problems(plugin("one", provide(Store, service)))
-    assert problem.summary.partition(", at ")[0].endswith(f"of type Wrong, which {text}")
+    assert f"an object of type Wrong, whose put{text}" in problem.summary
+
+
+async def keys_later(self):
+    """Return nothing until somebody awaits it."""
+
+
+async def keys_in_parts(self):
+    """Return what only `async for` iterates."""
+    yield ""
+
+
+def later_in_parts(self, key):
+    """Return what nobody can await."""
+    yield key
+
+
+@pytest.mark.parametrize(
+    "name,method,text",
+    [
+        ("keys", keys_later, "an async function, which nothing awaits"),
+        ("keys", keys_in_parts, "an async generator, which nothing runs"),
+        ("later", later_in_parts, "a generator, which nothing runs"),
+    ],
+)
+def test_what_is_iterated_is_not_what_is_awaited(name, method, text) -> None:
+    """The interface says which of the two a caller does."""
+    service = type("Wrong", (MemoryStore,), {name: method})()
+    (problem,) = problems(plugin("one", provide(Store, service)))
+    assert f"an object of type Wrong, whose {name} is {text}" in problem.summary
+
+
+def test_all_that_is_wrong_with_a_service_is_told() -> None:
+    """Each method with its line; of a class that is returned in place of an object."""
+
+    class Wrong(MemoryStore):
+        def put(self, key: str) -> bool:  # type: ignore[override]
+            """Take too little."""
+            return True
+
+        def keys(self, pattern: str) -> Iterator[str]:  # type: ignore[override]
+            """Take too much."""
+            yield pattern
+
+    keys, put = problems(plugin("one", provide(Store, Wrong())))
+    assert "whose keys(pattern) cannot be called as keys(), at " in keys.summary
+    assert "whose put(key) cannot be called as put(key, value, ttl=60), at " in put.summary
+    assert keys.summary != put.summary
+
+    (first, *_) = problems(plugin("one", provide(Store, MemoryStore)))
+    assert "the class MemoryStore, whose flush(self) cannot be called" in first.summary
+    assert "Return an object of the class." == first.hint
 
 
 def test_what_inherits_an_interface_is_compared_with_it_too() -> None:

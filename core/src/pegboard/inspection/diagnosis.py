@@ -61,12 +61,13 @@ class Diagnosis(Built):
     def _later_problems(self) -> tuple[Problem, ...]:
         """Return what goes wrong after the registry, which is found for one plugin after another.
 
-        A plugin that lacks another one, which is broken, is not told of.
+        A plugin that lacks another one, which is broken, or its service, is not told of.
         """
         if self.app is not None or self.partial is None or not self.partial.has_settings:
             return ()
         skipped = get_registry(self.partial.app).skipped
-        return tuple(one for one in skipped if one.code != Code.PLUGIN_REQUIREMENT_INACTIVE)
+        lacking = {Code.PLUGIN_REQUIREMENT_INACTIVE, Code.SERVICE_MISSING}
+        return tuple(one for one in skipped if one.code not in lacking)
 
     @property
     def installed(self) -> tuple[Candidate, ...]:

@@ -58,7 +58,7 @@ def describe_failure(
         "failed, and a part of it stays, as it was not in the transaction that was rolled back; "
         "the version table is unchanged."
         if remains
-        else "failed and was rolled back; the database is at the revision before it."
+        else "failed and was rolled back; the database is as it was before."
     )
     return MigrationError(
         f"{history.name}: revision {revision_label(script)} {outcome}\n"

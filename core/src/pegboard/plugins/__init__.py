@@ -16,6 +16,7 @@ from pegboard.plugins.discovery import (
     select_plugins,
 )
 from pegboard.plugins.hooks import hookimpl, hookspec
+from pegboard.plugins.interfaces import title_of
 from pegboard.plugins.last_start import (
     changes_since_start,
     code_digest,
@@ -34,7 +35,7 @@ from pegboard.plugins.registry import (
 )
 from pegboard.plugins.requirements import check_requirements, in_order
 from pegboard.plugins.routes import Routes, rules_of
-from pegboard.plugins.services import provided_by, title_of
+from pegboard.plugins.services import provided_by
 from pegboard.plugins.unique_names import CORE_BLUEPRINTS, CORE_COMMANDS, RESERVED_NAMES
 from pegboard.plugins.wheels import WheelError, plugin_in_wheel
 

@@ -70,13 +70,13 @@ class Expected:
         return Mistake(f"returned {shown}", f"Return {self.wanted}.") if shown else None
 
     def _wrong(self, result: Any) -> str:
-        return "" if self.fits(result) else _shown(result)
+        return "" if self.fits(result) else shown(result)
 
     def _wrong_parts(self, result: Any) -> str:
         if not isinstance(result, Sequence) or isinstance(result, str | bytes | bytearray):
-            return _shown(result)
+            return shown(result)
         wrong = [
-            f"{_shown(part)} at index {index}"
+            f"{shown(part)} at index {index}"
             for index, part in enumerate(result)
             if not self.fits(part)
         ]
@@ -215,7 +215,7 @@ EXPECTED: Mapping[str, Expected] = MappingProxyType(
 """
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Return a result for a message; never runs code of the plugin."""
     if value is None or type(value) in {str, bytes, int, float, bool}:
         return f"{value!r:.100}"

@@ -1,29 +1,22 @@
 """Services that plugins provide for each other, by interfaces that name no plugin."""
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FunctionType
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import click
 import pluggy
 from flask import Flask
 
-from pegboard.callables import deferral_of, stands_for
 from pegboard.plugins.contributions import Plugin, naming_failures, place_of
 from pegboard.plugins.discovery import Candidate
+from pegboard.plugins.interfaces import Mismatch, mismatches, title_of
 from pegboard.plugins.markers import PROVIDES
 from pegboard.plugins.origin import locate_function
 from pegboard.plugins.parties import Collision, titled
+from pegboard.plugins.results import shown
 from pegboard.problems import Code, PluginError, Problem, StartupError
 
 _T = TypeVar("_T")
-
-_OF_CLASSES = {"__init__", "__new__", "__init_subclass__", "__subclasshook__"}
-"""Methods that make an object or a class, and that nobody calls on a service."""
-
-_PROMISES = ("Await", "Corout", "Future", "Iter", "Generator", "Any", "object")
-"""Parts of the names of types whose objects may be awaited or iterated by those who call."""
 
 
 def check_services(
@@ -58,11 +51,6 @@ def check_services(
                     "Install and activate a plugin that provides it, or disable "
                     f"{plugin.name} too. Services that there are: {found}.",
                 )
-
-
-def title_of(interface: type) -> str:
-    """Return what an interface is called: its module and its name."""
-    return f"{interface.__module__}.{interface.__qualname__}"
 
 
 def provided_by(manager: pluggy.PluginManager, plugin: Plugin) -> list[type]:
@@ -147,19 +135,24 @@ class Services:
         try:
             with naming_failures(plugin, PROVIDES):
                 service = implementation.function(*([app] if implementation.argnames else []))
-                lacking = _lacks(service, interface)
+                found = [*mismatches(service, interface)]
         finally:
             self._begun.remove(interface)
-        if lacking:
-            raise PluginError(
-                plugin.problem(
-                    Code.SERVICE_INVALID,
-                    f"{PROVIDES} returned for {title_of(interface)} an object of type "
-                    f"{type(service).__qualname__}, which {lacking}{place}",
-                    f"Return an object that is or has all of {title_of(interface)}.",
-                )
-            )
+        if found:
+            raise PluginError(*(_unfit(plugin, service, interface, one, place) for one in found))
         return service
+
+
+def _unfit(
+    plugin: Plugin, service: object, interface: type, mismatch: Mismatch, place: str
+) -> Problem:
+    """Return the problem of a service that is not what its interface says; `place` made it."""
+    return plugin.problem(
+        Code.SERVICE_INVALID,
+        f"{PROVIDES} returned for {title_of(interface)} {shown(service)}, {mismatch.text}"
+        f"{mismatch.place or place}",
+        "Return an object of the class." if isinstance(service, type) else mismatch.hint,
+    )
 
 
 def _provided(
@@ -197,77 +190,3 @@ def _same_service(
         later_place=later_place,
         earlier_place=earlier_place,
     )
-
-
-def _lacks(service: object, interface: type) -> str:
-    """Return what keeps an object from being a service of an interface; empty if nothing does."""
-    members = _members(interface)
-    if not getattr(interface, "_is_protocol", False):
-        if not isinstance(service, interface):
-            return f"is no {interface.__qualname__}"
-    elif missing := [name for name in members if not _has(service, name)]:
-        return f"lacks {', '.join(missing)}"
-    methods = [
-        # What a function takes is not to be seen in its method.
-        (name, declared, service if name == "__call__" else getattr(service, name))
-        for name in members
-        if (declared := _method(interface, name)) is not None
-    ]
-    if wrong := [name for name, declared, given in methods if not _is_like(given, declared)]:
-        return f"has other arguments in {', '.join(wrong)}"
-    deferred = [
-        f"has in {name} {why}"
-        for name, declared, given in methods
-        if (why := _unexpected_deferral(given, declared))
-    ]
-    return " and ".join(deferred)
-
-
-def _method(interface: type, name: str) -> Callable[..., Any] | None:
-    """Return a method of an interface as its objects have it; None if the name is no method."""
-    found = inspect.getattr_static(interface, name, None)
-    if not isinstance(found, FunctionType | classmethod | staticmethod):
-        return None
-    return found.__get__(object(), interface)
-
-
-def _is_like(given: Any, declared: Callable[..., Any]) -> bool:
-    return callable(given) and stands_for(given, inspect.signature(declared))
-
-
-def _unexpected_deferral(given: Any, declared: Callable[..., Any]) -> str:
-    """Return why a call of a method does nothing yet, unless the interface lets one expect that."""
-    deferral = deferral_of(given)
-    promised = inspect.signature(declared).return_annotation
-    if promised is inspect.Signature.empty:
-        is_expected = "async" not in deferral
-    else:
-        is_expected = any(word in str(promised) for word in _PROMISES)
-    return "" if is_expected or deferral == deferral_of(declared) else deferral
-
-
-def _has(service: object, name: str) -> bool:
-    """Return whether an object has an attribute; a property is not run, which may not work yet."""
-    absent = object()
-    return inspect.getattr_static(service, name, absent) is not absent or hasattr(service, name)
-
-
-def _members(interface: type) -> list[str]:
-    """Return the public names that a protocol and those that it extends declare.
-
-    Among them are the methods of Python's own protocols, as `__call__` or `__len__`.
-    """
-    return sorted(
-        {
-            name
-            for one in interface.__mro__
-            if one not in (object, Protocol, Generic)
-            for name in (*vars(one), *vars(one).get("__annotations__", ()))
-            if not name.startswith("_") or _is_special_method(one, name)
-        }
-    )
-
-
-def _is_special_method(interface: type, name: str) -> bool:
-    is_special = name.startswith("__") and name.endswith("__") and name not in _OF_CLASSES
-    return is_special and isinstance(vars(interface).get(name), FunctionType)

@@ -9,6 +9,8 @@ from functools import partialmethod
 from types import FunctionType
 from typing import Any
 
+from pegboard.callables import without_types
+
 STEPS = ("rows", "permit_read", "permit_write", "make", "change")
 """The methods that are there to be overridden."""
 
@@ -37,22 +39,16 @@ def mistakes_in_overrides(kind: type, base: type) -> Iterator[str]:
         given = inspect.getattr_static(kind, name)
         if name.startswith("_") or not isinstance(original, FunctionType) or given is original:
             continue
-        signature = _without_types(inspect.signature(original))
+        signature = without_types(inspect.signature(original))
         cure = f"write def {name}{signature}"
         if not isinstance(given, _METHODS) and not callable(given):
             yield f"{name} is a method, not {given!r}; {cure}"
         elif inspect.iscoroutinefunction(given):
             yield f"{name} is called without await, and is async; {cure}"
         elif not _takes(_bound(given, kind), signature):
-            arguments = _without_types(inspect.signature(_unbound(given), follow_wrapped=False))
+            arguments = without_types(inspect.signature(_unbound(given), follow_wrapped=False))
             yield f"{name}{arguments} cannot be called as the core calls it; {cure}"
     yield from _misspelled(kind, base)
-
-
-def _without_types(signature: inspect.Signature) -> inspect.Signature:
-    empty = inspect.Parameter.empty
-    parameters = [one.replace(annotation=empty) for one in signature.parameters.values()]
-    return inspect.Signature(parameters)
 
 
 def _unbound(method: Any) -> Callable[..., Any]:
