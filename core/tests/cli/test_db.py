@@ -178,6 +178,29 @@ def test_the_sql_of_a_revision_that_fails_cannot_be_had(
     assert f"  file: {written}, line " in result.stderr
 
 
+def test_the_sql_of_a_table_that_is_altered_cannot_be_had_of_sqlite(
+    cli: RunCLI, app: Flask, run: Run, database_url: str
+) -> None:
+    """It is copied there, and looked at before; what to do is said in place of Alembic's advice."""
+    written = path_of(run("revision notes -m begin"))
+    body = """
+def upgrade():
+    with op.batch_alter_table("notes") as batch:
+        batch.alter_column("title", existing_type=sa.String(20), nullable=True)
+"""
+    written.write_text(f"{written.read_text()}{body}")
+
+    result = cli("db", "upgrade", "--sql", app=app)
+
+    if database_url.startswith("sqlite"):
+        assert 1 == result.exit_code
+        assert "" == result.stdout
+        assert "hint: Run pegboard db upgrade, or let DATABASE_URL name a Post" in result.stderr
+        assert "copy_from" not in result.stderr
+    else:
+        assert "ALTER TABLE notes ALTER COLUMN title DROP NOT NULL;" in result.stdout
+
+
 def test_branches_are_shown_and_merged(run: Run) -> None:
     """Two newest revisions are seen, and united by one command."""
     run("revision notes -m one")

@@ -523,6 +523,93 @@ def test_an_empty_revision_can_be_filled_in(assemble: Assemble, notes: Notes) ->
     assert "import sqlalchemy as sa\nfrom alembic import op\n" in path.read_text()
 
 
+def test_printed_sql_changes_the_values_of_a_type(
+    make_app: MakeApp, postgres_url: str, notes: Notes
+) -> None:
+    """Run by any client it leaves what the command does, in both directions."""
+
+    def models(base: Any) -> None:
+        class Note(base):  # type: ignore[misc]
+            __tablename__ = "notes"
+            color: Mapped[Color] = mapped_column(server_default="RED")
+
+    app = make_app(plugins=[notes.define(models)], upgrade=False, DATABASE_URL=postgres_url)
+    write_revisions(app)
+    change_color(notes, 2, "'RED', 'BLUE'", "'PINK', 'RED', \"it's\", 'BLUE', '50%'")
+    change_color(notes, 3, "'PINK', 'RED', \"it's\", 'BLUE', '50%'", "'BLUE', 'RED'", "BLUE", "RED")
+    second = notes.versions / "notes_0002.py"
+    known = "existing_server_default='RED', existing_type"  # as `db migrate` writes it
+    second.write_text(second.read_text().replace("existing_type", known))
+    turned = (notes.versions / "notes_0003.py").read_text()
+    turned = turned.replace("notes_0003", "notes_0004").replace("notes_0002", "notes_0003")
+    turned = turned.replace("existing_type=before, type_=after", "existing_type=after, type_=text")
+    turned = turned.replace("existing_type=after, type_=before", "existing_type=text, type_=after")
+    turned = turned.replace("before = sa.Enum(", "text = sa.String(9)  # (")
+    (notes.versions / "notes_0004.py").write_text(turned)
+    values = sa.text("SELECT enumlabel FROM pg_enum ORDER BY enumsortorder")
+    color = sa.text("INSERT INTO notes DEFAULT VALUES RETURNING color::text")
+
+    def run(*arguments: str) -> None:
+        done = app.test_cli_runner().invoke(args=["db", *arguments, "--sql"])
+        assert 0 == done.exit_code, done.output
+        with app.app_context(), db.engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute(done.stdout)
+
+    for revision, labels, default in (
+        ("notes_0002", ["PINK", "RED", "it's", "BLUE", "50%"], "RED"),
+        ("notes_0002:notes_0003", ["BLUE", "RED"], "BLUE"),
+        ("notes_0003:notes_0004", ["BLUE", "RED"], "BLUE"),
+    ):
+        run("upgrade", "notes", revision)
+        with app.app_context(), db.engine.begin() as connection:
+            assert labels == [*connection.scalars(values)]
+            assert default == connection.scalar(color)
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("DROP TYPE color"))  # which is printed nowhere
+    for revision, labels, default in (
+        ("notes_0004:notes_0003", ["BLUE", "RED"], "RED"),
+        ("notes_0003:notes_0002", ["PINK", "RED", "it's", "BLUE", "50%"], "RED"),
+        ("notes_0002:notes_0001", ["RED", "BLUE"], "RED"),
+    ):
+        run("downgrade", "notes", revision)
+        with app.app_context(), db.engine.begin() as connection:
+            assert labels == [*connection.scalars(values)]
+            assert default == connection.scalar(color)
+
+
+def test_values_that_go_are_told(make_app: MakeApp, postgres_url: str, notes: Notes) -> None:
+    """When the revision is written, and where a row still has one."""
+
+    def migrate(*values: str) -> list[str]:
+        def models(base: Any) -> None:
+            class Note(base):  # type: ignore[misc]
+                __tablename__ = "notes"
+                kind = mapped_column(sa.Enum(*values, name="kind"))
+
+        app = make_app(plugins=[notes.define(models)], upgrade=False, DATABASE_URL=postgres_url)
+        told: list[str] = []
+        write_revisions(app, report=told.append)
+        upgrade(app)
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(
+                sa.text("INSERT INTO notes (kind) VALUES (:kind)"), {"kind": values[0]}
+            )
+        return told
+
+    advice = (
+        "Rows cannot keep a value that the enumerated type no longer has: give them another one by "
+        "op.execute before the column is altered."
+    )
+    migrate("a", "b")
+    *_, told = migrate("a", "b", "c")
+    assert told.startswith("notes: correct ")
+    assert told.endswith(f": notes.kind loses c in downgrade(). {advice}")
+    with pytest.raises(MigrationError) as failure:
+        migrate("b", "c")
+    assert f"\n  hint: {advice}" in failure.value.message
+
+
 def test_printed_sql_creates_a_type_once(
     make_app: MakeApp, postgres_url: str, notes: Notes, capsys: pytest.CaptureFixture[str]
 ) -> None:

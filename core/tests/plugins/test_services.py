@@ -274,10 +274,7 @@ def test_what_is_no_such_service_stops_the_start(interface, service, text) -> No
     (problem,) = problems(plugin("one", provide(interface, service)))
     assert (Code.SERVICE_INVALID, "one") == (problem.code, problem.plugin)
     name = f"{interface.__module__}.{interface.__qualname__}"
-    assert (
-        f"pegboard_provides returned for {name} {text}"
-        == problem.summary.partition(", at ")[0]
-    )
+    assert f"pegboard_provides returned for {name} {text}" == problem.summary.partition(", at ")[0]
 
 
 def test_an_attribute_that_cannot_be_had_yet_is_there() -> None:

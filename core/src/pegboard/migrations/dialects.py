@@ -9,12 +9,20 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl._autogen import ComparisonResult
+from alembic.ddl.base import format_server_default
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
 from sqlalchemy.dialects.postgresql import ENUM
 from sqlalchemy.types import TypeEngine
 
-from pegboard.migrations.enums import Enums, named_type
+from pegboard.migrations.enums import (
+    EnumColumn,
+    Enums,
+    as_ddl,
+    change_of_type,
+    change_of_values,
+    named_type,
+)
 from pegboard.migrations.record import with_record
 from pegboard.migrations.reflection import has_kept_ids
 from pegboard.migrations.rendering import compile_expression, literal_text, render_expression
@@ -85,6 +93,15 @@ class PostgreSQL(PostgresqlImpl):
             if before != (enums.of_type(named) if named is not None else set()):
                 enums.convert(self._quoted(table_name, schema), column_name, type_)
                 type_ = None
+        elif type_ is not None and self.as_sql and not kwargs.get("postgresql_using"):
+            default = kwargs.get("existing_server_default")
+            if server_default is not False:
+                super().alter_column(table_name, column_name, schema=schema, server_default=None)
+                default = None
+            shown = self._sql_of_default(default) if default else None
+            column = EnumColumn(self._quoted(table_name, schema), column_name, shown)
+            if self._has_printed_change(column, type_, kwargs.get("existing_type")):
+                type_ = None
         super().alter_column(
             table_name,
             column_name,
@@ -93,6 +110,27 @@ class PostgreSQL(PostgresqlImpl):
             server_default=server_default,
             **kwargs,
         )
+
+    def _has_printed_change(
+        self, column: EnumColumn, type_: TypeEngine[Any], existing: TypeEngine[Any] | None
+    ) -> bool:
+        """Print the change of an enumerated type, or from or to one; tells whether it is such."""
+        named = named_type(type_, self.dialect)
+        before = named_type(existing, self.dialect) if existing is not None else None
+        if named is None and before is None:
+            return False
+        if isinstance(named, ENUM) and isinstance(before, ENUM) and named.name == before.name:
+            statements = change_of_values(named, before.enums, [column], self.dialect)
+        else:
+            self._create_types([sa.Column(column.name, type_)])
+            statements = change_of_type(column, type_.compile(self.dialect), self.dialect)
+        for statement in statements:
+            self._exec(as_ddl(statement))
+        return True
+
+    def _sql_of_default(self, default: Any) -> str:
+        compiler: Any = self.dialect.ddl_compiler
+        return format_server_default(compiler(self.dialect, None), default)
 
     def drop_unused_types(self) -> None:
         """Drop the types of what was dropped, unless they are used elsewhere."""

@@ -42,7 +42,9 @@ def run_environment(**options: Any) -> None:
     """
     config = context.config
     if context.is_offline_mode():
-        _configure(dialect_name=db.engine.dialect.name, literal_binds=True, **options)
+        # With the driver's own style each percent sign would be printed twice.
+        printed = {"dialect_opts": {"paramstyle": "named"}, "literal_binds": True, **options}
+        _configure(dialect_name=db.engine.dialect.name, **printed)
         with context.begin_transaction():
             context.run_migrations()
     elif (connection := config.attributes.get("connection")) is not None:

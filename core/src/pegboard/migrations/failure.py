@@ -14,7 +14,12 @@ from pegboard.migrations.script_directory import revision_label
 from pegboard.redaction import reason_of
 
 _NOT_NULL_VIOLATION = "23502"
+_INVALID_TEXT = "22P02"
 
+VALUES_THAT_GO = (
+    "Rows cannot keep a value that the enumerated type no longer has: give them another one by "
+    "op.execute before the column is altered."
+)
 VALUES_FOR_ROWS = (
     "A column that is NOT NULL needs a value for the rows that are there: give it a server_default "
     "in the revision, or add it without NOT NULL, fill it by op.execute, and then make it NOT NULL."
@@ -77,7 +82,9 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, MigrationError):
         return error.message
     if isinstance(error, DBAPIError):
-        hint = f"\n  hint: {VALUES_FOR_ROWS}" if _lacks_values(error) else ""
-        return f"{str(error.orig).strip()}{hint}"
+        hint = VALUES_FOR_ROWS if _lacks_values(error) else ""
+        if getattr(error.orig, "pgcode", None) == _INVALID_TEXT and " enum " in str(error.orig):
+            hint = VALUES_THAT_GO
+        return "\n  hint: ".join(filter(None, [str(error.orig).strip(), hint]))
     text = reason_of(error) if isinstance(error, SQLAlchemyError) else str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from io import StringIO
 
+from pegboard.database import db
 from pegboard.migrations.alembic_errors import translate_alembic_errors
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.failure import describe_reason
@@ -26,7 +27,14 @@ def _write_one(run: Callable[..., object], history: History, revision: str) -> s
     try:
         with translate_alembic_errors(history):
             run(config, revision, sql=True)
-    except MigrationError:
+    except MigrationError as error:
+        if "--sql mode" in error.message and db.engine.dialect.name == "sqlite":
+            message = (
+                f"{history.name}: its revisions cannot be written as SQL for SQLite, which can "
+                "alter a table only by copying what the database has.\n  hint: Run pegboard db "
+                "upgrade, or let DATABASE_URL name a PostgreSQL database."
+            )
+            raise MigrationError(message) from error
         raise
     except PLUGIN_FAULTS as error:
         reason = describe_reason(history, error)

@@ -53,6 +53,21 @@ def columns_without_values(script: ops.MigrationScript) -> Iterator[str]:
                     yield f"{operation.table_name}.{operation.column_name}"
 
 
+def columns_with_fewer_values(script: ops.MigrationScript) -> Iterator[str]:
+    """Yield the columns whose enumerated type loses values, in the upgrade or in the downgrade."""
+    for function, found in (("upgrade", script.upgrade_ops), ("downgrade", script.downgrade_ops)):
+        assert found is not None
+        for operation in _flatten(found.ops):
+            if not isinstance(operation, ops.AlterColumnOp):
+                continue
+            old, new = operation.existing_type, operation.modify_type
+            if not (isinstance(old, sa.Enum) and isinstance(new, sa.Enum)):
+                continue
+            if gone := [value for value in old.enums if value not in new.enums]:
+                column = f"{operation.table_name}.{operation.column_name}"
+                yield f"{column} loses {', '.join(gone)} in {function}()"
+
+
 def _flatten(operations: Iterable[ops.MigrateOperation]) -> Iterable[ops.MigrateOperation]:
     for operation in operations:
         if isinstance(operation, ops.OpContainer):

@@ -25,14 +25,18 @@ from pegboard.migrations.drift import (
     describe_pending,
 )
 from pegboard.migrations.errors import MigrationError
-from pegboard.migrations.failure import VALUES_FOR_ROWS
+from pegboard.migrations.failure import VALUES_FOR_ROWS, VALUES_THAT_GO
 from pegboard.migrations.histories import (
     History,
     ensure_app_context,
     get_migrate,
 )
 from pegboard.migrations.lock import Report
-from pegboard.migrations.operations import columns_without_values, make_portable
+from pegboard.migrations.operations import (
+    columns_with_fewer_values,
+    columns_without_values,
+    make_portable,
+)
 from pegboard.migrations.script_directory import read_script_directory
 from pegboard.problems import Code, Problem
 
@@ -159,6 +163,8 @@ def _write_one(
             rev_id=next_revision_id(history, config),
             process_revision_directives=found.fill,
         )
+    for line in found.not_compared:
+        report(f"{history.name}: not compared: {line}")
     if found.by_hand:
         report(f"{history.name}: to be written by hand: {'; '.join(found.by_hand)}")
     elif not found.written:
@@ -170,16 +176,13 @@ def _write_one(
         raise _not_writable(history, f": {differences}")
     path = _format(Path(script.path))
     report(f"{history.name}: wrote {path}: {differences}")
-    _report_columns(found.without_values, history, path, report)
+    for columns, advice in (
+        (found.without_values, VALUES_FOR_ROWS),
+        (found.with_fewer_values, VALUES_THAT_GO),
+    ):
+        if columns:
+            report(f"{history.name}: correct {path}: {', '.join(columns)}. {advice}")
     return path
-
-
-def _report_columns(
-    without_values: Sequence[str], history: History, path: Path, report: Report
-) -> None:
-    """Report the columns of a new file for which rows that are there have no value, if any."""
-    if without_values:
-        report(f"{history.name}: correct {path}: {', '.join(without_values)}. {VALUES_FOR_ROWS}")
 
 
 class _Differences:
@@ -194,6 +197,10 @@ class _Differences:
         """What none can be written for, one sentence each."""
         self.without_values: list[str] = []
         """The columns for which rows that are there have no value."""
+        self.with_fewer_values: list[str] = []
+        """The columns whose rows may have a value that goes."""
+        self.not_compared: list[str] = []
+        """What could not be compared and why, one sentence each."""
 
     def fill(
         self, context: MigrationContext, _revision: object, directives: list[MigrationScript]
@@ -202,12 +209,15 @@ class _Differences:
 
         Alembic calls it, and writes a file for each of the directives that are left.
         """
-        self.by_hand += comparison_of(context).unwritten
+        comparison = comparison_of(context)
+        self.by_hand += comparison.unwritten
+        self.not_compared += comparison.not_compared
         (revision,) = directives
         if revision.upgrade_ops is not None:
             self.written += describe_differences(revision.upgrade_ops.as_diffs())
             make_portable(revision, db.engine.dialect)
             self.without_values += columns_without_values(revision)
+            self.with_fewer_values += columns_with_fewer_values(revision)
         if not self.written or self._history.is_installed:
             directives.clear()
         elif self._message is None:

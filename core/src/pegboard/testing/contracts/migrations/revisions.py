@@ -19,6 +19,12 @@ from pegboard.testing.evidence import proves
 
 MakeHistory = Callable[..., PluginHistory]
 DATABASES = ("sqlite", "postgresql")
+_WHERE = {
+    "sqlite": "",
+    "postgresql": ", while DATABASE_URL names a PostgreSQL database (pegboard dev --services has "
+    "one): SQLite does not know the values of an Enum",
+}
+"""Where a revision is to be written that this database lacks."""
 
 
 class Revisions(Named):
@@ -123,7 +129,7 @@ class Revisions(Named):
             fail(
                 f"{history.name}: models and database differ on {history.database}: "
                 f"{'; '.join(drift.differences)}. Write the revision that is missing: pegboard db "
-                f"migrate {history.name}"
+                f"migrate {history.name}{_WHERE[history.database]}"
             )
 
     @pytest.mark.parametrize("database", DATABASES)
