@@ -370,6 +370,43 @@ def test_a_mistake_is_told_once_whatever_its_text(
     assert [*mistakes, *others] == sorted(told)
 
 
+BULB = """
+class Light:
+    pass
+
+{service}
+
+@pegboard.hookimpl
+def pegboard_health_checks({argument}):
+    return []
+"""
+PROVIDED = "@pegboard.hookimpl.provides(Light)\ndef light():\n    return {light}"
+
+
+@pytest.mark.parametrize(
+    "service,argument",
+    [
+        (PROVIDED.format(light="Light()"), "wrong"),
+        (PROVIDED.format(light="object()"), ""),
+    ],
+)
+def test_a_plugin_that_lacks_the_service_of_a_broken_one_is_not_accused(
+    run: Run, plugin_folder: PluginFolder, service: str, argument: str
+) -> None:
+    """Only the mistake is told."""
+    plugin_folder.add("bulb", BULB.format(service=service, argument=argument))
+    code = """
+import example_bulb.plugin
+
+@pegboard.hookimpl
+def pegboard_requires():
+    return [example_bulb.plugin.Light]
+"""
+    plugin_folder.add("lamp", code, requires=["pegboard", "example-bulb"])
+    done = run("plugins check --json", PEGBOARD_PLUGINS="bulb,lamp")
+    assert ["bulb"] == [one["plugin"] for one in json.loads(done.stdout)["problems"]]
+
+
 def test_the_cost_of_the_start_is_a_tree_by_plugin_and_hook(run: Run) -> None:
     """What sleeps has its time; the parts of a whole are not more than it."""
     core, *plugins = json.loads(run("plugins time --json").stdout)
