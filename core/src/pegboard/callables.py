@@ -3,24 +3,50 @@
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from enum import Enum
+from types import (
+    AsyncGeneratorType,
+    BuiltinFunctionType,
+    CoroutineType,
+    GeneratorType,
+    MethodWrapperType,
+)
 from typing import Any
 
-_ANY_NUMBER = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+
+class Deferral(Enum):
+    """Why a call does nothing yet."""
+
+    ASYNC = CoroutineType, "an async function, which nothing awaits"
+    ASYNC_GENERATOR = AsyncGeneratorType, "an async generator, which nothing runs"
+    GENERATOR = GeneratorType, "a generator, which nothing runs"
+
+    def __init__(self, result: type, text: str) -> None:
+        self.result = result
+        """The type of what such a call returns."""
+        self.text = text
+        """What a message calls the function."""
 
 
-def deferral_of(value: Any) -> str:
-    """Return why a call of a value runs nothing, as in "an async function, which nothing awaits".
-
-    It is empty if the call does its work.
-    """
+def deferral_of(value: Any) -> Deferral | None:
+    """Return why a call of a value does nothing yet; None if it does its work."""
+    while isinstance(value, functools.partial):
+        value = value.func
+    if isinstance(value, type):
+        return None
     called = value if inspect.isroutine(value) else getattr(value, "__call__", None)  # noqa: B004
     if inspect.iscoroutinefunction(called):
-        return "an async function, which nothing awaits"
+        return Deferral.ASYNC
     if inspect.isasyncgenfunction(called):
-        return "an async generator, which nothing runs"
-    if inspect.isgeneratorfunction(called):
-        return "a generator, which nothing runs"
-    return ""
+        return Deferral.ASYNC_GENERATOR
+    return Deferral.GENERATOR if inspect.isgeneratorfunction(called) else None
+
+
+def deferral_in(result: object) -> Deferral | None:
+    """Return why the call that has returned this has done nothing yet; None if it has."""
+    if isinstance(result, CoroutineType):
+        result.close()  # else Python warns that it was not awaited
+    return next((one for one in Deferral if isinstance(result, one.result)), None)
 
 
 def answers_at_once(value: Any, like: Callable[..., Any]) -> bool:
@@ -28,7 +54,7 @@ def answers_at_once(value: Any, like: Callable[..., Any]) -> bool:
 
     Nothing awaits or iterates an answer.
     """
-    return callable(value) and not deferral_of(value) and takes_arguments_of(like, value)
+    return callable(value) and deferral_of(value) is None and takes_arguments_of(like, value)
 
 
 def is_method_like(declared: Callable[..., Any], method: Any) -> bool:
@@ -37,16 +63,30 @@ def is_method_like(declared: Callable[..., Any], method: Any) -> bool:
 
 
 def takes_arguments_of(like: Callable[..., Any], value: Callable[..., Any]) -> bool:
-    """Return whether a value can be called with the arguments that `like` has."""
-    given = inspect.signature(like).parameters.values()
-    names = [one.name for one in given if one.kind is one.KEYWORD_ONLY]
-    try:
-        inspect.signature(value).bind(*[None] * (len(given) - len(names)), **dict.fromkeys(names))
-    except TypeError:
-        return False
-    except ValueError:  # it is written in C, and does not tell
+    """Return whether a value can be called with all arguments that `like` has, by place."""
+    signature = inspect.signature(like)
+    return (taken := _taken_by(value)) is None or _accepts(taken, [*signature.parameters.values()])
+
+
+def stands_for(method: Callable[..., Any], declared: inspect.Signature, *, by_name: bool) -> bool:
+    """Return whether a method can be called in each way that a signature without `self` allows.
+
+    Arguments are given by place, or `by_name` as well; those with a default may be left out.
+    """
+    is_in_c = isinstance(method, BuiltinFunctionType | MethodWrapperType)
+    taken = None if is_in_c else _taken_by(method)
+    every = [*declared.parameters.values()]
+    # An overloaded method is declared so: what it is called with is not known.
+    if taken is None or (every and all(one.kind in _ANY_NUMBER for one in every)):
         return True
-    return True
+    if {one.kind for one in every} & _ANY_NUMBER - {one.kind for one in taken.parameters.values()}:
+        return False
+    needed = [one for one in every if one.default is one.empty]
+    return all(
+        _accepts(taken, given, by_name=named)
+        for given in (every, needed)
+        for named in {False, by_name}
+    ) and (not by_name or _in_same_order(taken, every))
 
 
 def without_types(signature: inspect.Signature) -> inspect.Signature:
@@ -56,36 +96,40 @@ def without_types(signature: inspect.Signature) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
-def stands_for(method: Callable[..., Any], declared: inspect.Signature) -> bool:
-    """Return whether a method can be called in each way that a signature without `self` allows.
+_ANY_NUMBER = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
-    Arguments are given by place or by name, and those with a default may be left out.
-    """
+
+def _taken_by(value: Callable[..., Any]) -> inspect.Signature | None:
+    """Return what a function takes; None if it is written in C, and does not tell."""
     try:
         # What a decorator passes on is not known: what it takes itself counts.
-        taken = inspect.signature(method, follow_wrapped=False)
-    except ValueError:  # it is written in C, and does not tell
-        return True
-    every = [*declared.parameters.values()]
-    if every and all(one.kind in _ANY_NUMBER for one in every):
-        return True  # as an overloaded method is declared: what is called is not known
-    needed = [one for one in every if one.default is one.empty]
-    return all(
-        _accepts(taken, given, by_name=by_name)
-        for given in (every, needed)
-        for by_name in (False, True)
-    )
+        return inspect.signature(value, follow_wrapped=False)
+    except ValueError:
+        return None
 
 
 def _accepts(
-    taken: inspect.Signature, given: Sequence[inspect.Parameter], *, by_name: bool
+    taken: inspect.Signature, given: Sequence[inspect.Parameter], *, by_name: bool = False
 ) -> bool:
-    either = [one.name for one in given if one.kind is one.POSITIONAL_OR_KEYWORD]
-    placed = [one.name for one in given if one.kind is one.POSITIONAL_ONLY]
-    named = [one.name for one in given if one.kind is one.KEYWORD_ONLY]
-    (named if by_name else placed).extend(either)
+    """Return whether a call with these arguments is possible, by name where they allow it."""
+    placed = [one for one in given if one.kind is one.POSITIONAL_ONLY]
+    named = [one for one in given if one.kind is one.KEYWORD_ONLY]
+    (named if by_name else placed).extend(
+        one for one in given if one.kind is one.POSITIONAL_OR_KEYWORD
+    )
     try:
-        bound = taken.bind(*placed, **{name: name for name in named}).arguments
+        taken.bind(*[None] * len(placed), **{one.name: None for one in named})
     except TypeError:
         return False
-    return all(bound.get(name, name) == name for name in either)
+    return True
+
+
+def _in_same_order(taken: inspect.Signature, declared: Sequence[inspect.Parameter]) -> bool:
+    """Return whether no argument that is given by place is taken for one of another name."""
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    own = (one for one in taken.parameters.values() if one.kind in by_place)
+    wanted = (one for one in declared if one.kind in by_place)
+    return all(
+        one.name == other.name or inspect.Parameter.POSITIONAL_ONLY in (one.kind, other.kind)
+        for one, other in zip(own, wanted, strict=False)
+    )

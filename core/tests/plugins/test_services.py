@@ -3,9 +3,18 @@
 import functools
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator
+from collections import UserDict
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    MutableMapping,
+    Sequence,
+)
+from contextlib import AbstractContextManager, ExitStack
 from types import SimpleNamespace
-from typing import Protocol, cast, overload
+from typing import Any, Protocol, TypeVar, cast, overload
 
 import click
 import pytest
@@ -318,6 +327,9 @@ class Store(Protocol):
     def keys(self) -> Iterator[str]:
         """Return what is kept."""
 
+    def described(self) -> dict[str, Any]:
+        """Return what is known of it."""
+
     def later(self, key: str) -> Awaitable[str]:
         """Return a value that comes later."""
 
@@ -349,6 +361,10 @@ class MemoryStore:
         """Have none."""
         yield from ()
 
+    def described(self) -> dict[str, Any]:
+        """Know nothing."""
+        return {}
+
     async def later(self, key: str) -> str:
         """Return it."""
         return key
@@ -379,6 +395,86 @@ class AbstractStore(ABC):
 def anything(*_arguments: object, **_options: object) -> bool:
     """Take whatever is given."""
     return True
+
+
+Row_co = TypeVar("Row_co", covariant=True)
+Rows = Iterable[int]
+
+
+class Table(Protocol[Row_co]):
+    """Has types whose objects may be iterated, some of which only mypy knows."""
+
+    def of_a_type_variable(self) -> Row_co:
+        """Return rows."""
+
+    def by_an_alias(self) -> Rows:
+        """Return rows."""
+
+    def by_an_unknown_name(self) -> "Unknown":  # type: ignore[name-defined]  # noqa: F821
+        """Return rows of a type that is imported for mypy alone."""
+
+    def perhaps(self) -> Iterator[int] | None:
+        """Return rows, or None."""
+
+    def message(self, text: str, args: object) -> None:
+        """Log."""
+
+    def __getitem__(self, key: int) -> Row_co:
+        """Return a row."""
+
+    def __exit__(self, exc_type: object, exc: object, tb: object) -> None:
+        """Close."""
+
+    def connect(self, url: str) -> object:
+        """Return a connection."""
+
+
+class Connection:
+    """Made by its class."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def __call__(self) -> None:
+        """Do something later."""
+
+
+class GeneratedTable:
+    """Fits, with names of its own where nobody gives arguments by name."""
+
+    def _rows(self):
+        yield 1
+
+    of_a_type_variable = by_an_alias = by_an_unknown_name = perhaps = _rows
+    connect = Connection
+
+    def message(self, *args: object, **kwargs: object) -> None:
+        """Log."""
+
+    def __getitem__(self, number: int) -> int:
+        """Return it."""
+        return number
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+
+
+FITTING: list[tuple[type, object]] = [
+    (Table, GeneratedTable()),
+    (MutableMapping, {}),
+    (MutableMapping, UserDict()),
+    (Sequence, ()),
+    (Sequence, "text"),
+    (AbstractContextManager, ExitStack()),
+    (str, "text"),
+]
+
+
+@pytest.mark.parametrize("interface,service", FITTING)
+def test_what_fits_in_its_own_way_is_a_service(interface: type, service: object) -> None:
+    """Of Python's own classes, too, and of what is written in C."""
+    app = create_app(ALONE, plugins=[plugin("one", provide(interface, service))])
+    assert service is get_registry(app).service(interface)
 
 
 @pytest.mark.parametrize(
@@ -516,6 +612,8 @@ def later_in_parts(self, key):
         ("keys", keys_later, "an async function, which nothing awaits"),
         ("keys", keys_in_parts, "an async generator, which nothing runs"),
         ("later", later_in_parts, "a generator, which nothing runs"),
+        ("later", staticmethod(functools.partial(later_in_parts, "")), "a generator, which"),
+        ("described", keys_later, "an async function, which nothing awaits"),
     ],
 )
 def test_what_is_iterated_is_not_what_is_awaited(name, method, text) -> None:
@@ -543,7 +641,7 @@ def test_all_that_is_wrong_with_a_service_is_told() -> None:
     assert keys.summary != put.summary
 
     (first, *_) = problems(plugin("one", provide(Store, MemoryStore)))
-    assert "the class MemoryStore, whose flush(self) cannot be called" in first.summary
+    assert "the class MemoryStore, whose described(self) cannot be called" in first.summary
     assert "Return an object of the class." == first.hint
 
 

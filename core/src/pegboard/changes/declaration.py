@@ -121,7 +121,7 @@ def _check_function(name: str, function: Any) -> None:
         message = f"{name} of a Listener is a function, not {function!r}."
         raise TypeError(message)
     if deferral := deferral_of(function):
-        message = f"{name} of a Listener is {deferral}."
+        message = f"{name} of a Listener is {deferral.text}."
         raise TypeError(message)
     try:
         inspect.signature(function).bind(None)

@@ -55,7 +55,7 @@ def find_step_faults(history: History, scripts: Iterable[Script]) -> Iterator[Pr
     for script in sorted(scripts, key=lambda one: one.path):
         for name in ("upgrade", "downgrade"):
             step = getattr(script.module, name, None)
-            if step is None or not answers_at_once(step, lambda: None):
+            if isinstance(step, type) or not answers_at_once(step, lambda: None):
                 yield _step_fault(history, script, name, step)
 
 

@@ -1,24 +1,16 @@
 """Whether an object is what an interface, a protocol or another class, says."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import FunctionType
-from typing import Any, Generic, Protocol
+from types import FunctionType, UnionType
+from typing import Any, Generic, Protocol, Union, get_args, get_origin, get_type_hints
 
-from pegboard.callables import deferral_of, stands_for, without_types
+from pegboard.callables import Deferral, deferral_of, stands_for, without_types
 from pegboard.plugins.origin import locate_function
 
 _OF_CLASSES = {"__init__", "__new__", "__init_subclass__", "__subclasshook__"}
 """Methods that make an object or a class, and that nobody calls on a service."""
-
-_PROMISES = {
-    "an async function": r"\b(Await|Corout|Future|Task)",
-    "an async generator": r"\bAsync(Iter|Gen)",
-    "a generator": r"\b(Iter|Gen)",
-}
-"""How the types begin whose objects a caller awaits or iterates, by what returns such an object."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +30,18 @@ def title_of(interface: type) -> str:
 
 
 def mismatches(service: object, interface: type) -> Iterator[Mismatch]:
-    """Yield in what an object is not what an interface says."""
+    """Yield in what an object is not what an interface says.
+
+    Of a class that is no protocol the interface are its abstract methods.
+    """
     title = title_of(interface)
-    members = _members(interface)
-    if not getattr(interface, "_is_protocol", False):
-        if not isinstance(service, interface):
-            hint = f"Return an object of a class that inherits from {title}."
-            yield Mismatch(f"which is no {interface.__qualname__}", hint)
-            return
-    elif missing := [name for name in members if not _has(service, name)]:
+    is_protocol = getattr(interface, "_is_protocol", False)
+    if not is_protocol and not isinstance(service, interface):
+        hint = f"Return an object of a class that inherits from {title}."
+        yield Mismatch(f"which is no {interface.__qualname__}", hint)
+        return
+    members = _members(interface) if is_protocol else _abstract_methods(interface, service)
+    if missing := [name for name in members if not _has(service, name)]:
         hint = f"Return an object that has all of {title}."
         yield Mismatch(f"which lacks {', '.join(missing)}", hint)
         return
@@ -54,25 +49,61 @@ def mismatches(service: object, interface: type) -> Iterator[Mismatch]:
         if (declared := _method(interface, name)) is not None:
             # What a function takes is not to be seen in its method.
             given = service if name == "__call__" else getattr(service, name)
-            if (found := _mismatch(name, declared, given, title)) is not None:
+            # Python itself calls special methods, by place; so do those who inherit a class.
+            by_name = is_protocol and (name == "__call__" or not name.startswith("__"))
+            if (found := _mismatch(name, declared, given, title, by_name=by_name)) is not None:
                 yield found
 
 
-def _mismatch(name: str, declared: Callable[..., Any], given: Any, title: str) -> Mismatch | None:
+def _mismatch(
+    name: str, declared: Callable[..., Any], given: Any, title: str, *, by_name: bool
+) -> Mismatch | None:
     """Return in what a method is not as it is declared."""
     signature = inspect.signature(declared)
     wanted = f"{name}{without_types(signature)}"
     hint = f"Let it take what {title} says: {wanted}."
     if not callable(given):
         return Mismatch(f"whose {name} cannot be called", hint)
-    if not stands_for(given, signature):
+    if not stands_for(given, signature, by_name=by_name):
         own = f"{name}{without_types(inspect.signature(given, follow_wrapped=False))}"
         text = f"whose {own} cannot be called as {wanted}"
         return Mismatch(text, hint, locate_function(given))
-    if deferral := _unexpected_deferral(given, declared):
+    deferral = deferral_of(given)
+    if deferral and deferral is not deferral_of(declared) and not _promises(declared, deferral):
         hint = f"Make it a plain function, or let {title} say that it returns such an object."
-        return Mismatch(f"whose {name} is {deferral}", hint, locate_function(given))
+        return Mismatch(f"whose {name} is {deferral.text}", hint, locate_function(given))
     return None
+
+
+def _promises(declared: Callable[..., Any], deferral: Deferral) -> bool:
+    """Return whether a method may return what its caller awaits or iterates, as far as is known."""
+    try:
+        promised = get_type_hints(declared).get("return", inspect.Signature.empty)
+    except Exception:  # noqa: BLE001 - a name may be known to mypy alone
+        return True
+    if promised is inspect.Signature.empty:
+        return deferral is not Deferral.ASYNC
+    return _may_be(promised, deferral.result)
+
+
+def _may_be(hint: Any, kind: type) -> bool:
+    """Return whether an object of a type may be meant by a type hint; what is not known may be."""
+    hint = getattr(hint, "__value__", hint)  # of `type Rows = Iterator[int]`
+    origin = get_origin(hint) or hint
+    if origin in (Union, UnionType):
+        return any(_may_be(one, kind) for one in get_args(hint))
+    if origin is Any or not isinstance(origin, type):
+        return True
+    try:
+        return issubclass(kind, origin)
+    except TypeError:  # a protocol that is none at run time
+        return True
+
+
+def _abstract_methods(interface: type, service: object) -> list[str]:
+    """Return the abstract methods of a class, unless the object only counts as one of it."""
+    inherits = interface in type(service).__mro__
+    return sorted(getattr(interface, "__abstractmethods__", ())) if inherits else []
 
 
 def _method(interface: type, name: str) -> Callable[..., Any] | None:
@@ -81,19 +112,6 @@ def _method(interface: type, name: str) -> Callable[..., Any] | None:
     if not isinstance(found, FunctionType | classmethod | staticmethod):
         return None
     return found.__get__(object(), interface)
-
-
-def _unexpected_deferral(given: Any, declared: Callable[..., Any]) -> str:
-    """Return why a call of a method does nothing yet, unless the interface lets one expect that."""
-    deferral = deferral_of(given)
-    if not deferral or deferral == deferral_of(declared):
-        return ""
-    promised = inspect.signature(declared).return_annotation
-    if promised is inspect.Signature.empty:
-        return deferral if "async" in deferral else ""
-    pattern = next(one for kind, one in _PROMISES.items() if deferral.startswith(kind))
-    is_any = promised in (Any, object, "Any", "object")
-    return "" if is_any or re.search(pattern, str(promised)) else deferral
 
 
 def _has(service: object, name: str) -> bool:

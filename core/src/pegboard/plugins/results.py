@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from pegboard.api import HealthCheck
 from pegboard.cache import CacheStrategy
-from pegboard.callables import answers_at_once, is_method_like
+from pegboard.callables import answers_at_once, deferral_in, is_method_like
 from pegboard.changes import Listener
 from pegboard.settings import Settings
 
@@ -57,13 +57,8 @@ class Expected:
     def find_mistake(self, result: Any) -> Mistake | None:
         """Return what is wrong with a result; None if nothing is."""
         plain = f"Make it a plain function that returns {self.wanted}."
-        if inspect.iscoroutine(result):
-            result.close()  # else Python warns that it was not awaited
-            return Mistake("is an async function, which nothing awaits", plain)
-        if inspect.isasyncgen(result):
-            return Mistake("is an async generator, which nothing runs", plain)
-        if inspect.isgenerator(result):
-            return Mistake("is a generator, which nothing runs", plain)
+        if deferral := deferral_in(result):
+            return Mistake(f"is {deferral.text}", plain)
         if result is None and self.is_optional:
             return None
         shown = self._wrong_parts(result) if self.is_sequence else self._wrong(result)
