@@ -134,6 +134,7 @@ def path_of(result: Result) -> Path:
 
 
 UNUSABLE = {
+    "class upgrade: ...": "upgrade of the revision notes_0001 is no plain function",
     "async def upgrade(): ...": "upgrade of the revision notes_0001 is no plain function",
     "def upgrade(): yield": "upgrade of the revision notes_0001 is no plain function",
     "def upgrade(engine): ...": "upgrade of the revision notes_0001 is no plain function",
@@ -162,7 +163,10 @@ def test_a_step_that_would_not_be_run_is_refused(
         assert f", at example_notes/migrations/{written.name}:{number} " in result.stderr
 
 
-@pytest.mark.parametrize("failure", ["raise SystemExit(0)", "1 / 0", "op.get_bind().commit()"])
+READS = "op.get_bind().scalar(sa.text('SELECT 1'))"
+
+
+@pytest.mark.parametrize("failure", ["raise SystemExit(0)", "1 / 0", READS])
 def test_the_sql_of_a_revision_that_fails_cannot_be_had(
     cli: RunCLI, app: Flask, run: Run, failure: str
 ) -> None:
@@ -176,6 +180,9 @@ def test_the_sql_of_a_revision_that_fails_cannot_be_had(
     assert "" == result.stdout
     assert "Error: notes: a revision cannot be written as SQL.\n" in result.stderr
     assert f"  file: {written}, line " in result.stderr
+    assert ("hint: There is no database while SQL is printed." in result.stderr) is (
+        failure == READS
+    )
 
 
 def test_the_sql_of_a_table_that_is_altered_cannot_be_had_of_sqlite(

@@ -87,6 +87,56 @@ def test_a_revision_of_which_nothing_stays_is_said_to_be_rolled_back(
         assert not sa.inspect(db.engine).has_table("early")
 
 
+UNRUN = {
+    "an async function": "return _later()",
+    "a generator": "return (one for one in [op.drop_table('notes')])",
+    "a context manager": "return op.batch_alter_table('notes')",
+}
+
+
+@pytest.mark.parametrize("body", UNRUN.values(), ids=UNRUN)
+def test_a_revision_that_has_done_nothing_is_not_taken_for_applied(
+    assemble: Assemble, notes: Plugin, body: str
+) -> None:
+    """What a call returns tells, also where its function does not look so."""
+    path = notes.create(1, "notes")
+    path.write_text(f"{path.read_text()}\n\nasync def _later(): ...\n")
+    app = assemble(notes)
+    upgrade(app)
+    late = notes.write(2, body)
+    late.write_text(f"{late.read_text()}\n\nasync def _later(): ...\n")
+
+    message = _failure(app)
+
+    assert "revision notes_0002 Revision number 2 of notes failed and was rolled back" in message
+    assert "which nothing" in message
+    with app.app_context(), db.engine.connect() as connection:
+        applied = connection.scalar(sa.text("SELECT version_num FROM alembic_version_notes"))
+        assert "notes_0001" == applied
+
+
+def test_a_revision_may_be_decorated(assemble: Assemble, notes: Plugin) -> None:
+    """With what gives its function arguments: what the decorator takes counts."""
+    path = notes.create(1, "notes")
+    decorator = """
+
+import functools
+
+def with_connection(step):
+    @functools.wraps(step)
+    def run():
+        step(op.get_bind())
+    return run
+
+upgrade = with_connection(lambda connection: connection.execute(sa.text("CREATE TABLE a (b INT)")))
+"""
+    path.write_text(f"{path.read_text()}{decorator}")
+    app = assemble(notes)
+    upgrade(app)
+    with app.app_context():
+        assert sa.inspect(db.engine).has_table("a")
+
+
 ENDS = {
     "a commit": ("op.get_bind().commit()", "commits"),
     "a commit of the transaction": ("op.get_bind().get_transaction().commit()", "commits"),

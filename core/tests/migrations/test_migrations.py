@@ -841,6 +841,25 @@ def test_a_plugin_that_another_needs_is_not_removed(
     assert {"notes", "tags"} == tables(app)
 
 
+def test_a_table_that_a_later_revision_drops_is_of_the_history_before(
+    assemble: Assemble, make_plugin: MakePlugin
+) -> None:
+    """It is downgraded step by step, though no model and no newest revision knows a table."""
+    notes = make_plugin("notes")
+    child = "op.create_table('drafts', sa.Column('note', sa.Integer(), sa.ForeignKey('notes.id')))"
+    parent = "op.create_table('notes', sa.Column('id', sa.Integer(), primary_key=True))"
+    drop_child = "op.drop_table('drafts')"
+    notes.write(1, f"{parent}\n{child}", f"{drop_child}\nop.drop_table('notes')")
+    notes.write(2, drop_child, child)
+    app = assemble(notes)
+    upgrade(app)
+
+    downgrade(app, "notes", "-1")
+    assert {"notes", "drafts"} == tables(app)
+    downgrade(app, "notes", "-1")
+    assert set() == tables(app)
+
+
 @pytest.mark.slow
 def test_a_table_that_another_plugin_refers_to_is_not_downgraded_away(
     assemble: Assemble, make_plugin: MakePlugin

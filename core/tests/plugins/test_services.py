@@ -640,6 +640,9 @@ def test_all_that_is_wrong_with_a_service_is_told() -> None:
     assert "whose put(key) cannot be called as put(key, value, ttl=60), at " in put.summary
     assert keys.summary != put.summary
 
+    both = problems(plugin("one", provide(Mailer, object()), provide(Clock, object())))
+    assert [f"{__name__}.Mailer", f"{__name__}.Clock"] == [one.summary.split()[3] for one in both]
+
     (first, *_) = problems(plugin("one", provide(Store, MemoryStore)))
     assert "the class MemoryStore, whose described(self) cannot be called" in first.summary
     assert "Return an object of the class." == first.hint

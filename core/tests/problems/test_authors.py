@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pegboard import StartupError, create_app
-from pegboard.problems import Code
+from pegboard.problems import Code, Problem
 from pegboard.testing.distributions import PluginFolder
 from pegboard.testing.fixtures import MakeApp, RunCLI
 
@@ -833,6 +833,13 @@ def test_a_revision_that_cannot_be_used(
     assert expected.replace("shop:", "shop (example-shop 1.0):", 1) in run("plugins check")
     assert summary in run("plugins doctor")
     assert "brand" in run("plugins list")
+
+
+def test_a_mistake_reads_the_same_at_each_run() -> None:
+    """The address of an object is left out, and no other number."""
+    first, second = (Problem("X", f"no {object()!r} at 0x3F", "") for _ in range(2))
+    assert first == second
+    assert "no <object object> at 0x3F" == first.summary
 
 
 @pytest.mark.parametrize("step", ["upgrade", "downgrade"])

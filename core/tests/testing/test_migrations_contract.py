@@ -205,6 +205,8 @@ class TestAddedValue(MigrationsContract):
         others = """
             op.add_column("notes", sa.Column("token", sa.Uuid))
             op.add_column("notes", sa.Column("span", sa.Interval))
+            names = sa.JSON().with_variant(sa.ARRAY(sa.String(20)), "postgresql")
+            op.add_column("notes", sa.Column("names", names))
             with op.batch_alter_table("notes") as batch:
                 batch.add_column(sa.Column("depth", sa.Integer))
                 batch.create_check_constraint("below", "depth < 0 AND depth >= -5")
@@ -218,6 +220,9 @@ class TestAddedValue(MigrationsContract):
                 sqlalchemy.Enum("red", "green", "white", "blue", name="color"))
             token = mapped_column(sqlalchemy.Uuid)
             span = mapped_column(sqlalchemy.Interval)
+            names = mapped_column(
+                sqlalchemy.JSON().with_variant(
+                    sqlalchemy.ARRAY(sqlalchemy.String(20)), "postgresql"))
             depth: Mapped[int | None]
             __table_args__ = (sqlalchemy.CheckConstraint("depth < 0 AND depth >= -5", "below"),)
         """
@@ -325,6 +330,7 @@ class TestADowngradeThatFails:
         return add_notes(plugin_folder, "pass", "op.drop_table('labels')")
 
 
+DESCENDING = 'sa.desc(sa.column("title"))'
 TITLE = 'op.add_column("notes", sa.Column("title", sa.String(50)))'
 NOT_UNDONE = "the downgrade of notes_0002 does not undo its upgrade on "
 
@@ -369,6 +375,28 @@ TestADefaultThatIsNotUndone = breaks(
 TestADefaultThatIsNotUndoneOnPostgreSQL = breaks(
     MigrationsContract, WALK, f"{NOT_UNDONE}postgresql: then ['notes has the", database="postgresql"
 )(ADefaultAndACheckThatAreNotUndone)
+
+
+@breaks(
+    MigrationsContract,
+    WALK,
+    f"{NOT_UNDONE}postgresql: then ['notes has an index of (title)'], which was not so before, and "
+    """not ["notes has an index of (title), sorted {'title': ('desc',)}"]""",
+    database="postgresql",
+)
+class TestAnIndexThatIsSortedOtherwise:
+    """It is there again, in the other order."""
+
+    @pytest.fixture
+    def plugin_name(self, plugin_folder: PluginFolder) -> str:
+        """Queries with both columns in their orders would no longer use it."""
+        create = 'op.create_index("by_title", "notes", [{}])'
+        return add_notes(
+            plugin_folder,
+            'op.drop_index("by_title", "notes")',
+            create.format('"title"'),
+            first=f"{TITLE}\n{create.format(DESCENDING)}",
+        )
 
 
 @breaks(

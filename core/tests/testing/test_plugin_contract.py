@@ -536,7 +536,6 @@ SWITCHES = {
     "warnings.showwarning = print": "warnings.showwarning is another function",
     "faulthandler.enable()": "faulthandler was off and is on",
     "faulthandler.register(signal.SIGUSR1)": "faulthandler.register is called (",
-    "faulthandler.dump_traceback_later(9000)": "faulthandler.dump_traceback_later is called (",
     "sys.addaudithook(lambda *_: None)": "sys.addaudithook is called (",
     "sys.settrace(lambda *_: None)": "sys.settrace and sys.setprofile was ",
     "threading.setprofile(print)": "threading._profile_hook",

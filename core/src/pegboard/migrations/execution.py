@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from alembic import command
 from alembic.config import Config
@@ -16,9 +17,11 @@ from flask import Flask
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from pegboard.callables import deferral_in
 from pegboard.migrations.ahead import Ahead, find_ahead
 from pegboard.migrations.alembic_errors import translate_alembic_errors
 from pegboard.migrations.committed import Committed, watch_commits
+from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.failure import describe_failure, describe_remains
 from pegboard.migrations.foreign_tables import ALLOW_FOREIGN_ATTRIBUTE
 from pegboard.migrations.histories import (
@@ -190,7 +193,7 @@ def downgrade_history(
     if not allow_foreign:
         migrate, ids = get_migrate(), [script.revision for script in surplus]
         gone = downgraded_tables(history, migrate, current, ids)
-        reject_foreign_keys_to(gone, history, migrate, connection)
+        reject_foreign_keys_to(gone, history, migrate, connection, applied=current)
     for script in surplus:
 
         def choose(heads: tuple[str, ...], script: Script = script) -> Script | None:
@@ -224,7 +227,10 @@ def _run_revision(
 
     def steps(heads: tuple[str, ...], _context: MigrationContext) -> list[RevisionStep]:
         scripts[:] = filter(None, [choose(heads)])
-        return [step(directory.revision_map, script) for script in scripts]
+        found = [step(directory.revision_map, script) for script in scripts]
+        for one in found:
+            one.migration_fn = _completed(one.migration_fn)
+        return found
 
     history: History = config.attributes["history"]
     connection: Connection = config.attributes["connection"]
@@ -255,6 +261,22 @@ def _run_revision(
         else:
             connection.rollback()  # ends the transaction that only read the version table
             return scripts[0] if scripts else None
+
+
+def _completed(run: Callable[..., object]) -> Callable[..., object]:
+    """Return a step of a revision that fails if its function has done nothing yet."""
+
+    def complete(**options: object) -> object:
+        result = run(**options)
+        if deferral := deferral_in(result):
+            message = f"it is {deferral.text}"
+            raise MigrationError(message)
+        if isinstance(result, AbstractContextManager):
+            message = "it returns a context manager, which nothing enters"
+            raise MigrationError(message)
+        return result
+
+    return complete
 
 
 def _is_lock_conflict(error: BaseException) -> bool:

@@ -38,6 +38,11 @@ def _write_one(run: Callable[..., object], history: History, revision: str) -> s
         raise
     except PLUGIN_FAULTS as error:
         reason = describe_reason(history, error)
+        if "MockConnection" in reason:
+            reason += (
+                "\n  hint: There is no database while SQL is printed. Ask "
+                "op.get_context().as_sql before reading."
+            )
         message = f"{history.name}: a revision cannot be written as SQL.\n{reason}"
         raise MigrationError(message) from error
     return config.output_buffer.getvalue()

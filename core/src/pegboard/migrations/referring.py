@@ -34,17 +34,21 @@ def reject_foreign_keys_to(
     migrate: Migrate,
     connection: Connection,
     *,
+    applied: Collection[str] = (),
     is_absent: bool = False,
 ) -> None:
     """Raise `ReferringTableError` if a table that is not the history's refers to one of these.
 
     PostgreSQL would refuse to drop such a table, and SQLite would drop it: each later write to the
-    other table would fail. `is_absent` says that the history has no files any more.
+    other table would fail. `applied` are the newest revisions that the database has: what they have
+    made is the history's as well. `is_absent` says that it has no files any more.
     """
     if not tables:
         return
     inspector = inspect(connection)
-    mine = {*tables, *(set() if is_absent else owned_tables(history, migrate))}
+    mine = {*tables}
+    if not is_absent:
+        mine |= owned_tables(history, migrate) | owned_tables(history, migrate, applied)
     try:
         for table in sorted(existing_tables(connection) - mine, key=str):
             for key in inspector.get_foreign_keys(table.name, schema=table.schema):

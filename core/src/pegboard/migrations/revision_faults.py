@@ -214,7 +214,7 @@ def _line_of(path: Path, name: str) -> int:
 def _line_of_function(path: Path, name: str) -> int:
     """Return the number of the last line that defines a function; 1 if none does."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    defines = re.compile(rf"(async +)?def +{name}\b|{name}\b.*=")
+    defines = re.compile(rf"((async +)?def|class) +{name}\b|{name}\b.*=")
     return max((number for number, line in enumerate(lines, 1) if defines.match(line)), default=1)
 
 

@@ -114,7 +114,7 @@ def remove_history(app: Flask, name: str, *, report: Report = logger.info) -> bo
             report(f"{name}: has never been applied; nothing is dropped")
             return False
         tables = owned_tables(history, migrate, applied)
-        reject_foreign_keys_to(tables, history, migrate, connection)
+        reject_foreign_keys_to(tables, history, migrate, connection, applied=applied)
         try:
             downgrade_history(history, "base", connection, report)
         except MigrationError as error:

@@ -63,7 +63,8 @@ def _names_of(table: Table) -> Iterator[tuple[str, str, str]]:
 
 def _name_of(part: Constraint | Index) -> str:
     """Return a name as SQLAlchemy writes it: what a naming convention makes, it shortens itself."""
-    if part.name is None:
+    condition: Any = part._ddl_if  # noqa: SLF001 - it has no public name
+    if part.name is None or (condition and condition.dialect not in (None, "postgresql")):
         return ""
     preparer = _POSTGRESQL.identifier_preparer
     try:

@@ -88,6 +88,7 @@ class Services:
             for plugin, interface, implementation in _provided(manager, plugins)
         }
         self._made: dict[type, Any] = {}
+        self._failed: dict[type, PluginError | StartupError] = {}
         self._begun: list[type] = []
         self._app: Flask | None = None
 
@@ -98,31 +99,43 @@ class Services:
     def make(self, app: Flask, plugin: Plugin) -> None:
         """Make the services of a plugin that are not made yet.
 
-        Raises `PluginError` for one that fails or does not have its interface.
+        Raises `PluginError` for those that fail or do not have their interfaces.
         """
         self._app = app
+        problems: list[Problem] = []
         for interface, (provider, _) in self._providers.items():
             if provider is plugin and interface is not None:
-                self.get(interface)
+                try:
+                    self.get(interface)
+                except PluginError as error:
+                    problems += error.problems
+        if problems:
+            raise PluginError(*dict.fromkeys(problems))
 
     def get(self, interface: Callable[..., _T]) -> _T:
         """Return a service. Raises `LookupError` if there is none, or none can be made yet."""
         wanted = cast("type", interface)
+        if wanted in self._failed:
+            raise self._failed[wanted]
         if wanted not in self._made:
-            if wanted not in self._providers:
-                named = {
-                    title_of(one): plugin.name
-                    for one, (plugin, _) in self._providers.items()
-                    if one is not None
-                }
-                raise NoServiceError(wanted, named)
-            if self._app is None:
+            if self._app is None and wanted in self._providers:
                 message = f"the service {title_of(wanted)} is made before pegboard_setup is called"
                 raise LookupError(message)
-            self._made[wanted] = self._make(wanted, self._app)
+            try:
+                self._made[wanted] = self._make(wanted)
+            except (PluginError, StartupError) as error:
+                self._failed[wanted] = error
+                raise
         return cast("_T", self._made[wanted])
 
-    def _make(self, interface: type, app: Flask) -> Any:
+    def _make(self, interface: type) -> Any:
+        if interface not in self._providers:
+            named = {
+                title_of(one): plugin.name
+                for one, (plugin, _) in self._providers.items()
+                if one is not None
+            }
+            raise NoServiceError(interface, named)
         plugin, implementation = self._providers[interface]
         place = locate_function(implementation.function)
         if interface in self._begun:
@@ -134,7 +147,8 @@ class Services:
         self._begun.append(interface)
         try:
             with naming_failures(plugin, PROVIDES):
-                service = implementation.function(*([app] if implementation.argnames else []))
+                given = [self._app] if implementation.argnames else []
+                service = implementation.function(*given)
                 found = [*mismatches(service, interface)]
         finally:
             self._begun.remove(interface)

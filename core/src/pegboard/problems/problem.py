@@ -1,5 +1,6 @@
 """A problem with its code, and the errors that carry problems."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,10 @@ from flask.cli import NoAppException
 
 PLUGIN_FAULTS = (Exception, SystemExit)
 """What code of a plugin may raise when the service calls it; it ends nothing but that call."""
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}(?=>)")
+"""Where an object is in memory, as in `<function f at 0x7f3fad432f20>`."""
 
 
 class ProblemCode(StrEnum):
@@ -62,6 +67,10 @@ class Problem:
     """The name of the plugin that the problem belongs to; None if it is the core's."""
     distribution: str | None = None
     """Name and version of that plugin's distribution, as in `pegboard-items 0.1.0`."""
+
+    def __post_init__(self) -> None:
+        # Else one mistake would read otherwise at each run, and in each worker.
+        object.__setattr__(self, "summary", _ADDRESS.sub("", self.summary))
 
     def __str__(self) -> str:
         owner = self.plugin or ""

@@ -8,11 +8,11 @@ import re
 
 _SAME = frozenset(
     """
-    alias analytics atlas aws axis bias biceps canvas chaos clothes cms corps cosmos crossroads
-    debris dns economics electronics ethics forceps gas genetics gis goods gps graphics
-    headquarters https ios iris kudos lens lms logistics mathematics means metropolis news
-    optics os pants physics politics pos praxis redis robotics scissors series sms species
-    tennis thanks timeseries tls trellis trousers
+    abdomen acumen alias analytics atlas aws axis bias biceps canvas chaos clothes cms corps
+    cosmos crossroads debris dns economics electronics ethics forceps gas genetics gis goods gps
+    graphics headquarters https ios iris kudos lens lms logistics mathematics means metropolis
+    news omen optics os pants physics politics pos praxis redis regimen robotics scissors series
+    sms species specimen stamen tennis thanks timeseries tls trellis trousers
     """.split()  # noqa: SIM905 - a list would have a line for each word
 )
 """Words that end in `s` and are a singular, or are the same in the plural."""
@@ -38,6 +38,9 @@ _IRREGULAR = {
     "axes": "axis",
     "bacteria": "bacterium",
     "cacti": "cactus",
+    "codices": "codex",
+    "corpora": "corpus",
+    "corpses": "corpse",
     "cpus": "cpu",
     "crises": "crisis",
     "criteria": "criterion",
@@ -45,17 +48,21 @@ _IRREGULAR = {
     "dice": "die",
     "emphases": "emphasis",
     "emus": "emu",
+    "errata": "erratum",
     "feet": "foot",
     "fezzes": "fez",
     "foci": "focus",
     "fungi": "fungus",
     "geese": "goose",
+    "genera": "genus",
     "gnus": "gnu",
     "gpus": "gpu",
     "gurus": "guru",
+    "helices": "helix",
     "indices": "index",
     "larvae": "larva",
     "lice": "louse",
+    "loci": "locus",
     "matrices": "matrix",
     "media": "medium",
     "memoranda": "memorandum",
@@ -67,11 +74,14 @@ _IRREGULAR = {
     "oxen": "ox",
     "passersby": "passerby",
     "phenomena": "phenomenon",
+    "poses": "pose",
     "quizzes": "quiz",
     "radii": "radius",
     "schemata": "schema",
     "skus": "sku",
+    "spectra": "spectrum",
     "stimuli": "stimulus",
+    "strata": "stratum",
     "submenus": "submenu",
     "syllabi": "syllabus",
     "synopses": "synopsis",
@@ -79,6 +89,7 @@ _IRREGULAR = {
     "topazes": "topaz",
     "vertebrae": "vertebra",
     "vertices": "vertex",
+    "vortices": "vortex",
     "women": "woman",
 }
 
@@ -86,7 +97,7 @@ _ENDINGS = (
     # The first few are those of compounds, too, as in `bookshelves`.
     ("people", "person"),
     ("children", "child"),
-    ("(business|camera|crafts|fire|fisher|police|sales|spokes|trades|work)(wo)?men", r"\1\2man"),
+    ("(?<=.)men", "man"),
     ("(cal|dwar|hal|lea|loa|scar|sel|shea|shel|thie|whar|wol|^el|^hoo)ves", r"\1f"),
     ("(afterli|kni|wi|^li)ves", r"\1fe"),
     ("([^aeiou]|qu)ies", r"\1y"),

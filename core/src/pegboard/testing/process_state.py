@@ -213,7 +213,6 @@ _REGISTRIES = (
     (os, "register_at_fork"),
     (sys, "addaudithook"),
     (faulthandler, "register"),
-    (faulthandler, "dump_traceback_later"),
 )
 """Functions that change what a process has, where it cannot be read, or not by its users."""
 

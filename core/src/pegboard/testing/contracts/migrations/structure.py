@@ -26,6 +26,7 @@ KINDS = {
     "Time": "a time of day",
     "LargeBinary": "bytes",
     "JSON": "JSON",
+    "ARRAY": "JSON",  # which SQLite has in its place
 }
 """The kinds of types that both databases tell apart; all others are stored as texts by SQLite."""
 
@@ -66,10 +67,7 @@ def describe_tables(connection: Connection, tables: Iterable[TableName]) -> set[
 
 
 def describe_details(connection: Connection, tables: Iterable[TableName]) -> set[str]:
-    """Return sentences on what only this database has so: indexes, exact types, defaults, checks.
-
-    Indexes of expressions are left out on SQLite.
-    """
+    """Return sentences on what only this database has so: indexes, types, defaults, checks."""
     inspector = inspect(connection)
     found = set()
     with warnings.catch_warnings():
@@ -105,6 +103,8 @@ def _index(index: ReflectedIndex) -> str:
         for name, value in sorted(index.get("dialect_options", {}).items())
         if value is not None and value != []
     }
+    if sorting := index.get("column_sorting"):
+        options["sorted"] = str(sorting)
     where = options.pop("where", "")
     condition = f" where {normalized_sql(where)}" if where else ""
     others = "".join(f", {name} {value}" for name, value in options.items())
