@@ -200,14 +200,20 @@ def test_import_says_when_there_is_no_such_file(run, app, tmp_path):
     assert "does not exist" in result.stderr
 
 
-def test_import_says_when_the_database_refuses(make_app, sqlite_url, run):
-    """In one line: here, that the table does not exist."""
-    app = make_app(plugins=["items"], DATABASE_URL=sqlite_url, upgrade=False)
+@pytest.mark.parametrize(
+    "arguments",
+    [("import", "-", "--format", "jsonl"), ("export",), ("seed",)],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_command_says_when_the_tables_are_not_made_yet(make_app, database_url, run, arguments):
+    """And how to make them."""
+    app = make_app(plugins=["items"], DATABASE_URL=database_url, upgrade=False)
 
-    result = run("import", "-", "--format", "jsonl", input=lines({"name": "Hammer"}), app=app)
+    result = run(*arguments, input=lines({"name": "Hammer"}), app=app)
 
     assert 1 == result.exit_code
-    assert result.stderr.startswith("Error: The database reports: ")
+    assert result.stderr.startswith("Error: items: the database is at no revision, the newest is ")
+    assert "[PB_DATABASE_BEHIND]\n    Run pegboard db upgrade" in result.stderr
     assert isinstance(result.exception, SystemExit)
 
 

@@ -11,11 +11,12 @@ from importlib.metadata import entry_points, version
 from typing import TYPE_CHECKING, Any
 
 import click
+from flask import Flask
 from flask.cli import FlaskGroup, ScriptInfo
 from packaging.utils import canonicalize_name
 
 from pegboard.app import create_app, disconnect
-from pegboard.cli.database_errors import explain_database_errors
+from pegboard.cli.database_errors import explain_errors_of_command
 from pegboard.cli.own_commands import OWN_COMMANDS, ImportedCommands
 from pegboard.logs import no_warnings
 from pegboard.plugins import find_exclusion, installed_plugins
@@ -28,14 +29,16 @@ if TYPE_CHECKING:
 class PlatformGroup(FlaskGroup):
     """The commands, which are there whether or not the service can start.
 
-    An unavailable database is reported as a problem instead of a traceback, in all commands.
+    A database that is unavailable or not at head is reported as a problem instead of a traceback,
+    in all commands.
     """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and close the connections of its app at the end."""
         # Not before the context of the app has ended: its session has a connection until then.
-        ctx.call_on_close(partial(_disconnect, ctx.ensure_object(ScriptInfo)))
-        with explain_database_errors():
+        info = ctx.ensure_object(ScriptInfo)
+        ctx.call_on_close(partial(_disconnect, info))
+        with explain_errors_of_command(partial(_loaded_app, info)):
             return super().invoke(ctx)
 
     def _load_plugin_commands(self) -> None:
@@ -97,9 +100,12 @@ class PlatformGroup(FlaskGroup):
         return sorted(names | found.commands.keys())
 
 
+def _loaded_app(info: ScriptInfo) -> Flask | None:
+    return info._loaded_app  # noqa: SLF001 - to load it is no use now
+
+
 def _disconnect(info: ScriptInfo) -> None:
-    app = info._loaded_app  # noqa: SLF001 - to load it is no use now
-    if app is not None:
+    if (app := _loaded_app(info)) is not None:
         disconnect(app)
 
 

@@ -16,7 +16,7 @@ import click
 from flask.cli import ScriptInfo, pass_script_info
 from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, run_simple
 
-from pegboard.cli.database_errors import explain_database_errors
+from pegboard.cli.database_errors import explain_errors_of_start
 from pegboard.cli.start_check import announcement, require_head
 from pegboard.http import error_body
 from pegboard.migrations import upgrade
@@ -173,7 +173,7 @@ def _load(info: ScriptInfo, address: Address, *, upgrade_first: bool) -> "WSGIAp
             click.echo(announcement(address))
             record_start(Path(app.instance_path), get_registry().plugins)
             try:
-                with explain_database_errors():
+                with explain_errors_of_start():
                     if upgrade_first:
                         upgrade(app, report=click.echo)
                     require_head(app)

@@ -10,12 +10,12 @@ import click
 from flask import Flask
 
 from pegboard.app import disconnect
-from pegboard.cli.database_errors import explain_database_errors
+from pegboard.cli.database_errors import explain_errors_of_start
 from pegboard.http import Endpoint, parse_endpoint
 from pegboard.logs import warnings_once
-from pegboard.migrations import find_missing, pending_histories
+from pegboard.migrations import schema_problems
 from pegboard.plugins import get_registry, record_start
-from pegboard.problems import Code, Problem, StartupError
+from pegboard.problems import Problem, StartupError
 from pegboard.server import (
     Address,
     Limits,
@@ -27,8 +27,6 @@ from pegboard.server import (
 from pegboard.settings import CoreSettings, get_settings
 
 logger = logging.getLogger(__name__)
-
-UPGRADE_HINT = "Run pegboard db upgrade, or start with pegboard serve --upgrade."
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Checked:
 def check_start(load: Callable[[], Flask], *, upgrade_first: bool) -> Checked:
     """Build the app and compare the database with its migrations; raises `StartupError`."""
     warnings: set[str] = set()
-    with explain_database_errors():
+    with explain_errors_of_start():
         with warnings_once(warnings):
             app = load()
         with ExitStack() as stack:
@@ -106,18 +104,8 @@ def _warn(problem: Problem) -> None:
 
 def require_head(app: Flask) -> None:
     """Raise `StartupError` if the database is behind, or lacks a table or column of the models."""
-    if behind := pending_histories(app):
-        raise StartupError(
-            Problem(
-                Code.DATABASE_BEHIND,
-                f"the database is at {one.current or 'no revision'}, the newest is {one.head}",
-                UPGRADE_HINT,
-                one.history,
-            )
-            for one in behind
-        )
-    if missing := find_missing(app):
-        raise StartupError(one.as_problem() for one in missing)
+    if problems := schema_problems(app):
+        raise StartupError(problems)
 
 
 def announcement(address: Address | UnixAddress) -> str:

@@ -22,7 +22,12 @@ from pegboard.database.timed_statements import time_statements
 from pegboard.database.transactions import holds_writes, transactional, transactional_made_of
 from pegboard.database.url import is_in_memory
 from pegboard.database.violation import Kind, Violation
-from pegboard.database.violations import availability_hint, violation_of
+from pegboard.database.violations import (
+    availability_hint,
+    is_of_statement,
+    is_undefined,
+    violation_of,
+)
 from pegboard.database.watchdog import no_time_limit
 
 __all__ = [
@@ -51,7 +56,9 @@ __all__ = [
     "ignores",
     "init_database",
     "is_in_memory",
+    "is_of_statement",
     "is_unavailable",
+    "is_undefined",
     "no_time_limit",
     "of_platform",
     "only_reads",

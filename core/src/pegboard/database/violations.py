@@ -4,6 +4,7 @@ PostgreSQL names the constraint, the columns and the values; SQLite at most the 
 statement is remembered with the error, and a missing row is searched for after the rollback.
 """
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Table, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from pegboard.database.postgresql_errors import postgresql_violation
@@ -20,6 +21,10 @@ from pegboard.database.violation import Kind, Statement, Violation, enum_values
 
 _STATEMENT = "pegboard_statement"
 _FILE = "pegboard_file"
+_UNDEFINED = {"42P01", "42703", "3F000"}
+"""What PostgreSQL says of a table, a column and a schema that it does not have."""
+_UNDEFINED_IN_SQLITE = re.compile(r"no such (table|column)|has no column named")
+_NO_PERMISSION = "42501"
 
 
 def remember_statements(engine: Engine) -> None:
@@ -64,6 +69,21 @@ def availability_hint(error: DBAPIError) -> str:
     return "Let this user write the file that DATABASE_URL names, and its folder, or correct it."
 
 
+def is_undefined(error: DBAPIError) -> bool:
+    """Return whether a statement names a table or a column that the database does not have."""
+    if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return _UNDEFINED_IN_SQLITE.search(str(error.orig)) is not None
+    return _state_of(error) in _UNDEFINED
+
+
+def is_of_statement(error: DBAPIError) -> bool:
+    """Return whether a statement or its values are wrong, which a database that works refuses."""
+    if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+        return True
+    is_refused = isinstance(error, (DataError, IntegrityError, ProgrammingError))
+    return is_refused and _state_of(error) != _NO_PERMISSION
+
+
 def violation_of(error: DBAPIError, session: Session) -> Violation | None:
     """Return what the statement has violated; None if the data are not what is wrong with it.
 
@@ -77,8 +97,13 @@ def violation_of(error: DBAPIError, session: Session) -> Violation | None:
         return Violation(Kind.UNSTORABLE, rows=statement.rows)
     if isinstance(cause, sqlite3.IntegrityError):
         return sqlite_violation(cause, statement, session)
-    state = getattr(cause, "pgcode", None) or getattr(cause, "sqlstate", None)
+    state = _state_of(error)
     return postgresql_violation(state, cause, statement) if state else None
+
+
+def _state_of(error: DBAPIError) -> str | None:
+    """Return the SQLSTATE of an error, as psycopg2 or psycopg names it."""
+    return getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)
 
 
 def _statement_of(context: ExceptionContext) -> Statement:

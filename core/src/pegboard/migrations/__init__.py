@@ -16,6 +16,7 @@ from pegboard.migrations.histories import (
     init_migrations,
 )
 from pegboard.migrations.missing import Missing, find_missing
+from pegboard.migrations.schema_errors import as_schema_error, schema_problems
 from pegboard.migrations.search_index import create_search_index, drop_search_index
 from pegboard.migrations.status import (
     HistoryState,
@@ -67,6 +68,7 @@ __all__ = [
     "PendingHistory",
     "ReferringTableError",
     "adopt_history",
+    "as_schema_error",
     "check_revisions",
     "create_search_index",
     "current_heads",
@@ -86,6 +88,7 @@ __all__ = [
     "remove_history",
     "revision_label",
     "run_environment",
+    "schema_problems",
     "stamp",
     "translate_alembic_errors",
     "upgrade",

@@ -18,6 +18,7 @@ from pegboard.migrations.histories import (
     get_migrate,
 )
 from pegboard.migrations.written_ids import written_heads
+from pegboard.problems import Code, Problem
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
@@ -30,6 +31,15 @@ class PendingHistory:
     history: str
     current: str | None
     head: str
+
+    def as_problem(self) -> Problem:
+        """Return it as a problem, with a hint."""
+        return Problem(
+            Code.DATABASE_BEHIND,
+            f"the database is at {self.current or 'no revision'}, the newest is {self.head}",
+            "Run pegboard db upgrade, or start with pegboard serve --upgrade.",
+            self.history,
+        )
 
     def __str__(self) -> str:
         return (

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import click
+from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy.exc import DBAPIError
 
 from pegboard.database import db, no_time_limit
+from pegboard.migrations import as_schema_error
 from pegboard.resources import Format, Resource, ResourceError, TransferLimits
 from pegboard.transfer.files import HeaderError, Lines, RowError, listed, read_rows
 from pegboard.transfer.imports import (
@@ -233,7 +235,10 @@ def _plain_errors() -> Iterator[None]:
     except (HeaderError, InterruptedImportError, OSError, RowError) as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:
-        raise click.ClickException(database_message(error)) from error
+        message = as_schema_error(error, current_app) or click.ClickException(
+            database_message(error)
+        )
+        raise message from error
 
 
 @contextmanager
