@@ -84,6 +84,32 @@ def test_dependencies_are_added_to_those_of_the_project(project: Project, tox: R
     assert expected == deps(f"{FACTOR}-greeter-newest-postgresql")
 
 
+def test_what_the_project_requires_is_built_from_its_folder(project: Project, tox: Run) -> None:
+    """In each environment that installs the project: no package index may have it."""
+    matrix = MATRIX.replace("install = false", "")
+    root = project(matrix, "greeter", greeter="pegboard-audit", items="", audit="pegboard-items")
+    path = root / "pyproject.toml"
+    path.write_text(path.read_text().replace('"./items"', '"./other", "./items"'))
+    (root / "other").mkdir()
+    text = (root / "items" / "pyproject.toml").read_text().replace("items", "other")
+    (root / "other" / "pyproject.toml").write_text(text)
+    (root / "tox.ini").write_text(
+        "[tox]\nenv_list = lint, types, editable\n"
+        "[testenv:lint]\ndeps = ruff\nskip_install = true\n"
+        "[testenv:types]\ndeps = mypy\n"
+        "[testenv:editable]\npackage = editable\n"
+    )
+
+    def deps(name: str) -> list[str]:
+        done = tox("config", "-e", name, "-k", "deps")
+        return done.stdout.replace("deps =", "").split()[1:]
+
+    assert ["ruff"] == deps("lint")
+    assert ["mypy", "./items", "./audit"] == deps("types")
+    assert ["./items", "./audit"] == deps("editable")
+    assert [] == deps(".pkg")  # which builds the project, and installs nothing of it
+
+
 def test_a_combination_beyond_the_matrix_has_an_environment(project: Project, tox: Run) -> None:
     """One that a bound leaves out can be run by its name; an impossible one is refused."""
     matrix = MATRIX + "max_jobs = 2\n"

@@ -1,6 +1,6 @@
 """What tox reads of combinations, beside what the project's own configuration says."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from configparser import ConfigParser
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +35,20 @@ class CombinationLoader(IniLoader):
     """
 
     def __init__(
-        self, conf: "ConfigSet", section: Section, values: Mapping[str, Iterable[str]]
+        self,
+        conf: "ConfigSet",
+        section: Section,
+        values: Mapping[str, Iterable[str]],
+        applies: Callable[[], bool],
     ) -> None:
-        """Prepare it; `values` has lines for each key."""
+        """Prepare it; `values` has lines for each key, which count where `applies` returns true."""
         parser = ConfigParser(interpolation=None)
         parser["values"] = {key: "\n".join(ini_lines(lines)) for key, lines in values.items()}
         # Not the section of the project: tox would take one that is read twice for a circle.
         own = Section(section.prefix, f"{section.name} of [tool.pegboard.matrix]")
         super().__init__(own, parser, [], Section(None, "tox"), section_key="values")
         self._conf = conf
+        self._applies = applies
 
     def load(
         self,
@@ -55,7 +60,10 @@ class CombinationLoader(IniLoader):
         all_keys: Iterable[str] = (),
     ) -> Any:
         """Return a value of the project, or of the combination, or both. Raises `KeyError`."""
-        own = self.build(key, of_type, factory, conf, self.load_raw(key, conf, args.env_name), args)
+        raw = self.load_raw(key, conf, args.env_name)  # first: to know what applies, tox reads keys
+        if not self._applies():
+            raise KeyError(key)
+        own = self.build(key, of_type, factory, conf, raw, args)
         if conf is None:  # as tox reads options of its own, for which there is no combination
             return own
         others = [loader for loader in self._conf.loaders if loader is not self]
@@ -73,7 +81,15 @@ class CombinationLoader(IniLoader):
                 return {*said, *own}
 
 
-def add_loader(conf: "ConfigSet", section: Section, values: Mapping[str, Iterable[str]]) -> None:
-    """Let tox read these lines, too, for each key that has some."""
+def add_loader(
+    conf: "ConfigSet",
+    section: Section,
+    values: Mapping[str, Iterable[str]],
+    applies: Callable[[], bool] = lambda: True,
+) -> None:
+    """Let tox read these lines, too, for each key that has some.
+
+    `applies` is asked when a value is read, as tox knows the rest of the configuration only then.
+    """
     kept = {key: lines for key, lines in values.items() if lines}
-    conf.loaders.insert(0, CombinationLoader(conf, section, kept))
+    conf.loaders.insert(0, CombinationLoader(conf, section, kept, applies))

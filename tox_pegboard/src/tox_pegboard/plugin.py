@@ -1,5 +1,8 @@
 """The plugin of tox: an environment for each combination of `[tool.pegboard.matrix]`.
 
+To the other environments it adds the folders of plugins without which the project's own cannot be
+installed.
+
 No list of them is kept: tox asks for their names each time. A project without the table is left
 as it is.
 """
@@ -7,6 +10,7 @@ as it is.
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tox.config.loader.section import Section
@@ -24,6 +28,7 @@ from tox_pegboard.combinations import (
     read_matrix,
     read_pyproject,
     read_space,
+    required_folders,
 )
 from tox_pegboard.loader import add_loader
 
@@ -83,6 +88,9 @@ class Combinations:
         try:
             found = matrix.by_name.get(name) or parse_name(name, matrix.space)
             if found is None:
+                folders = required_folders(matrix.space, matrix.settings)
+                applies = partial(_installs_project, env_conf)
+                add_loader(env_conf, Section("testenv", name), {"deps": folders}, applies)
                 return
             environment = environment_of(found, matrix.space, matrix.settings)
         except MatrixError as error:
@@ -109,6 +117,11 @@ class Combinations:
     def _asks_for_others_only(self) -> bool:
         """Return whether no name behind `-e` may be one of the matrix."""
         return bool(self._asked) and not any(re.match(r"py3\d+-", name) for name in self._asked)
+
+
+def _installs_project(env_conf: EnvConfigSet) -> bool:
+    """Return whether an environment is for running, and the project is installed there."""
+    return "package" in env_conf and env_conf["package"] != "skip"
 
 
 def _environments_asked_for(state: State) -> tuple[str, ...]:

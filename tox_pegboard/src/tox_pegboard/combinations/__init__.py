@@ -4,7 +4,7 @@ All sets of plugins while they are few; else none, each alone with what it needs
 more as cover every pair. What plugins require is read from packaging metadata: none is imported.
 """
 
-from tox_pegboard.combinations.environments import Environment, environment_of
+from tox_pegboard.combinations.environments import Environment, environment_of, required_folders
 from tox_pegboard.combinations.formats import FORMATS, ini_lines, render
 from tox_pegboard.combinations.matrix import Matrix, make_matrix, read_matrix, read_space
 from tox_pegboard.combinations.names import checked, name_of, parse_name
@@ -41,4 +41,5 @@ __all__ = [
     "read_settings",
     "read_space",
     "render",
+    "required_folders",
 ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tox_pegboard.combinations.cores import lowest_core
 from tox_pegboard.combinations.names import first_factor, name_of
 from tox_pegboard.combinations.settings import Settings
-from tox_pegboard.combinations.values import Combination, Space
+from tox_pegboard.combinations.values import Combination, Space, is_folder
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,21 @@ def environment_of(combination: Combination, space: Space, settings: Settings) -
         _deps(combination, space, settings) if settings.install else (),
         set_env,
         settings.commands,
+    )
+
+
+def required_folders(space: Space, settings: Settings) -> tuple[str, ...]:
+    """Return the folders of the plugins that the project's own requires.
+
+    No package index may have these, so that the own one cannot be installed without them.
+    """
+    if not settings.install:
+        return ()
+    required = space.with_needs(())
+    return tuple(
+        plugin.requirement
+        for plugin in space.plugins
+        if plugin.name in required and is_folder(plugin.requirement)
     )
 
 

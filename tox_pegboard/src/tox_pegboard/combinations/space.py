@@ -27,7 +27,14 @@ from tox_pegboard.combinations.settings import (
     has_matrix,
     unknown,
 )
-from tox_pegboard.combinations.values import AXES, Exclusion, MatrixError, Plugin, Space
+from tox_pegboard.combinations.values import (
+    AXES,
+    Exclusion,
+    MatrixError,
+    Plugin,
+    Space,
+    is_folder,
+)
 from tox_pegboard.combinations.versions import contradicting
 
 VERSION = "Programming Language :: Python :: "
@@ -81,7 +88,7 @@ def _wanted(pyproject: Mapping[str, Any], settings: Settings) -> Iterable[str]:
 
 
 def _describe(text: str, root: Path, settings: Settings) -> Described:
-    if _is_folder(text):
+    if is_folder(text):
         described = describe_folder(root / text, text)
         if described is None:
             message = f"plugins of {TABLE} names {text!r}, where no pyproject.toml has a plugin"
@@ -103,15 +110,11 @@ def _describe(text: str, root: Path, settings: Settings) -> Described:
     return installed
 
 
-def _is_folder(requirement: str) -> bool:
-    return "/" in requirement or requirement.startswith(".")
-
-
 def _check_needs(
     described: Described, plugins: Mapping[str, Plugin], settings: Settings, pythons: Iterable[str]
 ) -> None:
     """Refuse a table that contradicts the metadata, where these are here."""
-    if described.name not in settings.needs or _is_folder(described.requirement):
+    if described.name not in settings.needs or is_folder(described.requirement):
         return
     installed = describe_installed(described.distribution)
     if installed is None:

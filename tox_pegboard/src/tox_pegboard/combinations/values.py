@@ -16,6 +16,11 @@ class MatrixError(Exception):
     """No matrix can be made, and the message says why and what to change."""
 
 
+def is_folder(requirement: str) -> bool:
+    """Return whether what installs a plugin is a folder, and not the name of a distribution."""
+    return "/" in requirement or requirement.startswith(".")
+
+
 @dataclass(frozen=True)
 class Plugin:
     """A distribution with plugins, as its packaging metadata describes it."""
