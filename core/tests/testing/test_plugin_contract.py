@@ -10,10 +10,12 @@ from textwrap import dedent
 
 import pytest
 
+from pegboard.plugins import installed_plugins
 from pegboard.testing.broken_rules import breaks
 from pegboard.testing.contracts import PluginContract
 from pegboard.testing.contracts.plugins.source import Source, Wheel, run_probe
 from pegboard.testing.distributions import PluginFolder
+from pegboard.testing.fixtures import MakeApp
 
 ALONE = "test_it_starts_alone"
 BESIDE = "test_it_starts_beside_every_installed_plugin"
@@ -945,6 +947,27 @@ def test_a_wheel_that_cannot_be_used_is_told(
     wheel = Wheel(path, tmp_path / "unpacked")
     mistakes = [*wheel.mistakes("notes", "example_notes", Source(tmp_path))]
     assert any(says in one for one in mistakes), mistakes
+
+
+def test_what_a_plugin_requires_is_named_where_nothing_else_is_installed(
+    plugin_folder: PluginFolder,
+    request: pytest.FixtureRequest,
+    make_app: MakeApp,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was started with that already."""
+    plugin_folder.add("labels", "")
+    others = [one.distribution for one in installed_plugins()]
+    requires = [one.canonical_name for one in others if one is not None]
+    plugin_folder.add("notes", "", requires=["pegboard", *requires])
+    with pytest.raises(pytest.skip.Exception) as skipped:
+        PluginContract().test_it_starts_beside_every_installed_plugin(
+            request, make_app, "notes", {}, monkeypatch
+        )
+    message = str(skipped.value)
+    assert message.startswith("no other plugin that starts is installed here but ")
+    assert "labels" in message
+    assert message.endswith(", which notes requires")
 
 
 def test_a_plugin_that_is_not_installed_is_told(request: pytest.FixtureRequest) -> None:

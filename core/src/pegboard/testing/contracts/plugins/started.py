@@ -39,7 +39,8 @@ class Started(Named):
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Whichever of the two comes first; another that does not start itself is left out."""
-        mine = [*needs_of(plugin_name), plugin_name]
+        needs = needs_of(plugin_name)
+        mine = [*needs, plugin_name]
         tried = 0
         for other in sorted({one.name for one in installed_plugins()} - {*mine}):
             theirs = [*needs_of(other), other]
@@ -61,7 +62,8 @@ class Started(Named):
                 _check(app, where)
             monkeypatch.undo()
         if not tried:
-            pytest.skip("no other plugin is installed here that starts")
+            known = f" but {', '.join(needs)}, which {plugin_name} requires" if needs else ""
+            pytest.skip(f"no other plugin that starts is installed here{known}")
 
     def test_it_works_in_two_apps_at_once(
         self, build: BuildApp, plugin_name: str, tmp_path: Path
