@@ -17,6 +17,7 @@ from pegboard import (
     hookimpl,
     setting,
 )
+from pegboard.problems import Code
 
 
 class ShopSettings(Settings):
@@ -206,6 +207,41 @@ def test_mistakes_in_a_declaration_are_reported_with_the_plugin(monkeypatch):
     assert "Its check failed with IndexError: pop from empty list. FRAGILE_SHARE: With" in told
     assert "its setting pages of FragileSettings is of the type list[str]" in told
     assert "missing setting FRAGILE_OWNER [" in told
+
+
+class LaxSettings(Settings):
+    """Defaults that a text could stand for, and docs without a full stop."""
+
+    size: int = setting("20", doc="Rows of a page")
+    sizes: tuple[int, ...] = setting(("1", "2"), doc="Sizes")
+    names: tuple[str, ...] = setting("a,b", doc="Names")
+    is_open: bool = setting("yes", doc="Whether it is open")
+    share: float = setting(1, doc="A number is as good as another")
+    note: str | None = setting("", doc="A text")
+
+
+class Lax:
+    """A plugin with such settings."""
+
+    name = "lax"
+
+    @hookimpl
+    def pegboard_settings(self):
+        """Declare them."""
+        return LaxSettings
+
+
+def test_a_default_is_of_the_type_of_its_setting():
+    """It is not converted, as the text of a variable is: a test that makes an instance has it."""
+    with pytest.raises(StartupError) as caught:
+        create_app("testing", plugins=[Lax()])
+    found = [(one.code, one.summary.split()[1]) for one in caught.value.problems]
+    keys = ["LAX_SIZE", "LAX_SIZES", "LAX_NAMES", "LAX_IS_OPEN"]
+    assert [(Code.SETTING_INVALID, key) for key in keys] == found
+    assert (
+        "Not of the type int, as a default has to be. LAX_SIZE: Rows of a page. "
+        "Set PEGBOARD_LAX_SIZE, or correct the default where it is declared."
+    ) == caught.value.problems[0].hint
 
 
 def test_the_value_of_a_secret_is_never_printed(monkeypatch):

@@ -28,7 +28,8 @@ def setting(
 ) -> Any:
     """Declare one setting of a `Settings` class.
 
-    Without a default it is required. `doc` is one line for the reference. `validate` takes
+    Without a default it is required; a default is of the type of the field. `doc` is one line for
+    the reference. `validate` takes
     marshmallow validators, which raise `ValidationError`. The value of a secret is never printed,
     and may be read from the file that the environment variable `<VARIABLE>_FILE` names. `formerly`
     is the former name of the field, and the version in which that goes: a value by the former name

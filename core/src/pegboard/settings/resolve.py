@@ -1,6 +1,7 @@
 """Resolving settings: finding the value of each in its sources, converting and checking it."""
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -123,10 +124,7 @@ def _look_up(declaration: Declaration, sources: Sources, locate: Callable[[str],
         hint = f"Set {' or '.join(declaration.variables)}."
         raise _SettingError(Code.SETTING_MISSING, summary, hint)
     try:
-        value = convert(declaration.annotation, raw)
-        for validator in declaration.validators:
-            if value is not None:
-                validator(value)
+        value = _usable(declaration, raw, is_default=origin == _DEFAULT)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a validator of a plugin may fail in any way
@@ -139,12 +137,30 @@ def _look_up(declaration: Declaration, sources: Sources, locate: Callable[[str],
         for part in filter(None, (str(raw), *map(str.strip, str(raw).split(",")))):
             allowed = allowed.replace(part, _masked(part))
         summary = f"setting {declaration.key} ({origin}): {shown} is not allowed"
-        hint = f"{allowed} {declaration.key}: {declaration.doc}"
+        meaning = declaration.doc.rstrip(". ")
+        hint = f"{allowed} {declaration.key}: {meaning}." if meaning else allowed
         if origin == _DEFAULT:
             summary += locate(declaration.field)
             hint += f" Set {declaration.variable}, or correct the default where it is declared."
         raise _SettingError(Code.SETTING_INVALID, summary, hint) from None
     return Value(declaration, value, origin)
+
+
+def _usable(declaration: Declaration, raw: Any, *, is_default: bool) -> Any:
+    """Return the value of the setting's type, which its validators let pass.
+
+    Raises `ValidationError`, and whatever else a validator raises.
+    """
+    value = convert(declaration.annotation, raw)
+    if is_default and value not in (None, raw):
+        # An instance that a test of the plugin makes has the default as it is written.
+        wanted = inspect.formatannotation(declaration.annotation)
+        message = f"Not of the type {wanted}, as a default has to be."
+        raise ValidationError(message)
+    for validator in declaration.validators:
+        if value is not None:
+            validator(value)
+    return value
 
 
 def _with(error: BaseException, *, is_secret: bool) -> str:
