@@ -29,11 +29,11 @@ def setting(
     """Declare one setting of a `Settings` class.
 
     Without a default it is required; a default is of the type of the field. `doc` is one line for
-    the reference. `validate` takes
-    marshmallow validators, which raise `ValidationError`. The value of a secret is never printed,
-    and may be read from the file that the environment variable `<VARIABLE>_FILE` names. `formerly`
-    is the former name of the field, and the version in which that goes: a value by the former name
-    still counts, and warns. Raises `TypeError` for a `formerly` that is not these two texts.
+    the reference. `validate` takes marshmallow validators, which raise `ValidationError`. The value
+    of a secret is never printed, and may be read from the file that the environment variable
+    `<VARIABLE>_FILE` names. `formerly` is the former name of the field, and the version in which
+    that goes: a value by the former name still counts, and warns. Raises `TypeError` for a
+    `formerly` that is not these two texts.
     """
     given: Any = formerly
     if given is not None and not (
