@@ -39,7 +39,10 @@ def deferral_of(value: Any) -> Deferral | None:
         return Deferral.ASYNC
     if inspect.isasyncgenfunction(called):
         return Deferral.ASYNC_GENERATOR
-    return Deferral.GENERATOR if inspect.isgeneratorfunction(called) else None
+    if not inspect.isgeneratorfunction(called):
+        return None
+    is_awaited = called.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE  # by @types.coroutine
+    return Deferral.ASYNC if is_awaited else Deferral.GENERATOR
 
 
 def deferral_in(result: object) -> Deferral | None:

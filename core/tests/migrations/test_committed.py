@@ -115,6 +115,25 @@ def test_a_revision_that_has_done_nothing_is_not_taken_for_applied(
         assert "notes_0001" == applied
 
 
+RETURNED = {
+    "its connection": "return op.get_bind()",
+    "an open context": "return op.get_bind().begin_nested()",
+    "a generator that it has run": "steps = (one for one in 'ab')\nlist(steps)\nreturn steps",
+}
+
+
+@pytest.mark.parametrize("body", RETURNED.values(), ids=RETURNED)
+def test_what_a_revision_returns_does_not_matter_once_it_has_run(
+    assemble: Assemble, notes: Plugin, body: str
+) -> None:
+    """It has done its work."""
+    notes.write(1, f"{TABLE}\n{body}")
+    app = assemble(notes)
+    upgrade(app)
+    with app.app_context():
+        assert sa.inspect(db.engine).has_table("early")
+
+
 def test_a_revision_may_be_decorated(assemble: Assemble, notes: Plugin) -> None:
     """With what gives its function arguments: what the decorator takes counts."""
     path = notes.create(1, "notes")

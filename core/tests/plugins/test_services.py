@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import types
 from abc import ABC, abstractmethod
 from collections import UserDict
 from collections.abc import (
@@ -12,9 +13,8 @@ from collections.abc import (
     MutableMapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, ExitStack
-from types import SimpleNamespace
-from typing import Any, Protocol, TypeVar, cast, overload
+from contextlib import AbstractContextManager, ExitStack, suppress
+from typing import Any, Protocol, Self, TypeVar, cast, overload
 
 import click
 import pytest
@@ -23,7 +23,7 @@ from flask.blueprints import BlueprintSetupState
 from flask.cli import with_appcontext
 
 from pegboard import Blueprint, StartupError, create_app, get_registry, hookimpl, hookspec
-from pegboard.problems import Code
+from pegboard.problems import Code, PluginError
 from pegboard.testing.distributions import PluginFolder
 
 SERVE = hookimpl(hookspec.pegboard_blueprints)
@@ -330,6 +330,12 @@ class Store(Protocol):
     def described(self) -> dict[str, Any]:
         """Return what is known of it."""
 
+    def charge(self, order: "Order") -> int:  # type: ignore[name-defined]  # noqa: F821
+        """Take an object of a type that is imported for mypy alone."""
+
+    def copied(self) -> Self:
+        """Return another."""
+
     def later(self, key: str) -> Awaitable[str]:
         """Return a value that comes later."""
 
@@ -364,6 +370,14 @@ class MemoryStore:
     def described(self) -> dict[str, Any]:
         """Know nothing."""
         return {}
+
+    def charge(self, order: object) -> int:
+        """Do nothing."""
+        return 0
+
+    def copied(self) -> Self:
+        """Return itself."""
+        return self
 
     async def later(self, key: str) -> str:
         """Return it."""
@@ -428,6 +442,9 @@ class Table(Protocol[Row_co]):
     def connect(self, url: str) -> object:
         """Return a connection."""
 
+    def begin(self) -> Awaitable[int]:
+        """Return the number of a transaction."""
+
 
 class Connection:
     """Made by its class."""
@@ -447,6 +464,12 @@ class GeneratedTable:
 
     of_a_type_variable = by_an_alias = by_an_unknown_name = perhaps = _rows
     connect = Connection
+
+    @types.coroutine
+    def begin(self):
+        """Return it later."""
+        yield
+        return 1
 
     def message(self, *args: object, **kwargs: object) -> None:
         """Log."""
@@ -601,6 +624,10 @@ async def keys_in_parts(self):
     yield ""
 
 
+async def later_for(self, order):
+    """Do nothing until somebody awaits it."""
+
+
 def later_in_parts(self, key):
     """Return what nobody can await."""
     yield key
@@ -614,6 +641,8 @@ def later_in_parts(self, key):
         ("later", later_in_parts, "a generator, which nothing runs"),
         ("later", staticmethod(functools.partial(later_in_parts, "")), "a generator, which"),
         ("described", keys_later, "an async function, which nothing awaits"),
+        ("charge", later_for, "an async function, which nothing awaits"),
+        ("copied", keys_later, "an async function, which nothing awaits"),
     ],
 )
 def test_what_is_iterated_is_not_what_is_awaited(name, method, text) -> None:
@@ -644,7 +673,7 @@ def test_all_that_is_wrong_with_a_service_is_told() -> None:
     assert [f"{__name__}.Mailer", f"{__name__}.Clock"] == [one.summary.split()[3] for one in both]
 
     (first, *_) = problems(plugin("one", provide(Store, MemoryStore)))
-    assert "the class MemoryStore, whose described(self) cannot be called" in first.summary
+    assert "the class MemoryStore, whose charge(self, order) cannot be called" in first.summary
     assert "Return an object of the class." == first.hint
 
 
@@ -702,6 +731,25 @@ def test_services_that_need_each_other_stop_the_start() -> None:
     )
 
 
+def test_a_service_may_do_without_one_that_needs_it() -> None:
+    """That one is made once the first is there."""
+    seen = []
+
+    @hookimpl.provides(Mailer)
+    def mailer(app: Flask) -> SmtpMailer:
+        with suppress(StartupError, PluginError):
+            get_registry(app).service(Clock)
+        return SmtpMailer()
+
+    @hookimpl.provides(Clock)
+    def clock(app: Flask) -> Clock:
+        seen.append(get_registry(app).service(Mailer))
+        return Clock()
+
+    app = create_app(ALONE, plugins=[plugin("alpha", mailer), plugin("beta", clock)])
+    assert [get_registry(app).service(Mailer)] == seen
+
+
 def test_a_service_that_cannot_be_made_names_the_plugin_that_makes_it() -> None:
     """Not the one that asks for it first."""
 
@@ -739,7 +787,7 @@ def test_a_service_cannot_be_had_before_it_is_made() -> None:
         if "pegboard" in state.app.extensions:  # not the app on which routes are compared
             get_registry(cast("Flask", state.app)).service(Clock)
 
-    early = SimpleNamespace(name="early", serve=SERVE(lambda: [blueprint]))
+    early = types.SimpleNamespace(name="early", serve=SERVE(lambda: [blueprint]))
     (problem,) = problems(early, plugin("one", provide(Clock, Clock())))
     assert (
         f"the service {__name__}.Clock is made before pegboard_setup is called" in problem.summary

@@ -25,6 +25,8 @@ _UNDEFINED = {"42P01", "42703", "3F000"}
 """What PostgreSQL says of a table, a column and a schema that it does not have."""
 _UNDEFINED_IN_SQLITE = re.compile(r"no such (table|column)|has no column named")
 _NO_PERMISSION = "42501"
+_UNAVAILABLE_CLASSES = {"08", "28", "3D", "53", "57", "58"}
+"""Of SQLSTATE: connections, authorization, databases, resources, the operator, the system."""
 
 
 def remember_statements(engine: Engine) -> None:
@@ -80,8 +82,9 @@ def is_of_statement(error: DBAPIError) -> bool:
     """Return whether a statement or its values are wrong, which a database that works refuses."""
     if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
         return True
-    is_refused = isinstance(error, (DataError, IntegrityError, ProgrammingError))
-    return is_refused and _state_of(error) != _NO_PERMISSION
+    if state := _state_of(error):
+        return state[:2] not in _UNAVAILABLE_CLASSES and state != _NO_PERMISSION
+    return isinstance(error, (DataError, IntegrityError, ProgrammingError))
 
 
 def violation_of(error: DBAPIError, session: Session) -> Violation | None:

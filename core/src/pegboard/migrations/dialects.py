@@ -9,23 +9,22 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl._autogen import ComparisonResult
-from alembic.ddl.base import format_server_default
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
 from sqlalchemy.dialects.postgresql import ENUM
 from sqlalchemy.types import TypeEngine
 
-from pegboard.migrations.enums import (
-    EnumColumn,
-    Enums,
-    as_ddl,
-    change_of_type,
-    change_of_values,
-    named_type,
-)
+from pegboard.migrations.enums import Enums, named_type
+from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.record import with_record
 from pegboard.migrations.reflection import has_kept_ids
 from pegboard.migrations.rendering import compile_expression, literal_text, render_expression
+
+_NOT_PRINTED = (
+    "{} is not printed: which columns have the enumerated type, and which defaults, only the "
+    "database knows\n  hint: Run pegboard db upgrade or downgrade. For --sql, write what it takes "
+    "by op.execute, where op.get_context().as_sql is true."
+)
 
 
 class PostgreSQL(PostgresqlImpl):
@@ -36,6 +35,8 @@ class PostgreSQL(PostgresqlImpl):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._released: set[int] = set()
+        self._printed: dict[tuple[str | None, str], list[str] | None] = {}
+        """The values of the types that are created, by their schemas and names."""
 
     def version_table_impl(self, **kwargs: Any) -> sa.Table:
         """Return the version table, with what the core records in it."""
@@ -94,14 +95,7 @@ class PostgreSQL(PostgresqlImpl):
                 enums.convert(self._quoted(table_name, schema), column_name, type_)
                 type_ = None
         elif type_ is not None and self.as_sql and not kwargs.get("postgresql_using"):
-            default = kwargs.get("existing_server_default")
-            if server_default is not False:
-                super().alter_column(table_name, column_name, schema=schema, server_default=None)
-                default = None
-            shown = self._sql_of_default(default) if default else None
-            column = EnumColumn(self._quoted(table_name, schema), column_name, shown)
-            if self._has_printed_change(column, type_, kwargs.get("existing_type")):
-                type_ = None
+            self._refuse_to_print(f"{table_name}.{column_name}", type_, kwargs.get("existing_type"))
         super().alter_column(
             table_name,
             column_name,
@@ -111,26 +105,20 @@ class PostgreSQL(PostgresqlImpl):
             **kwargs,
         )
 
-    def _has_printed_change(
-        self, column: EnumColumn, type_: TypeEngine[Any], existing: TypeEngine[Any] | None
-    ) -> bool:
-        """Print the change of an enumerated type, or from or to one; tells whether it is such."""
-        named = named_type(type_, self.dialect)
-        before = named_type(existing, self.dialect) if existing is not None else None
-        if named is None and before is None:
-            return False
-        if isinstance(named, ENUM) and isinstance(before, ENUM) and named.name == before.name:
-            statements = change_of_values(named, before.enums, [column], self.dialect)
-        else:
-            self._create_types([sa.Column(column.name, type_)])
-            statements = change_of_type(column, type_.compile(self.dialect), self.dialect)
-        for statement in statements:
-            self._exec(as_ddl(statement))
-        return True
+    def _refuse_to_print(
+        self, column: str, type_: TypeEngine[Any], existing: TypeEngine[Any] | None
+    ) -> None:
+        """Raise `MigrationError` if a column changes from or to an enumerated type, or its values.
 
-    def _sql_of_default(self, default: Any) -> str:
-        compiler: Any = self.dialect.ddl_compiler
-        return format_server_default(compiler(self.dialect, None), default)
+        What that takes depends on which columns have the type, and on their defaults.
+        """
+
+        def identity(kind: TypeEngine[Any] | None) -> tuple[str | None, ...] | None:
+            named = named_type(kind, self.dialect) if kind is not None else None
+            return (named.schema, named.name, *named.enums) if isinstance(named, ENUM) else None
+
+        if identity(existing) != identity(type_):
+            raise MigrationError(_NOT_PRINTED.format(f"the change of {column}"))
 
     def drop_unused_types(self) -> None:
         """Drop the types of what was dropped, unless they are used elsewhere."""
@@ -152,11 +140,15 @@ class PostgreSQL(PostgresqlImpl):
                 continue
             # SQLAlchemy asks there whether this run has created the type already.
             created = self.memo.setdefault(f"pg_{type_.__visit_name__}", set())
+            name, values = (type_.schema, type_.name), getattr(type_, "enums", None)
             if self._enums:
                 self._enums.ensure(type_)
-            elif (type_.schema, type_.name) not in created:
+            elif name not in created:
                 type_.create(self.connection, checkfirst=False)
-            created.add((type_.schema, type_.name))
+            elif self._printed.get(name) != values:
+                raise MigrationError(_NOT_PRINTED.format(f"another type {type_.name}"))
+            self._printed[name] = values
+            created.add(name)
 
     def _release(self, table: str, schema: str | None, column: str = "") -> set[int]:
         if (enums := self._enums) is None:

@@ -1,10 +1,10 @@
 """Enumerated types of PostgreSQL: created when a column needs them, dropped with the last one."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -111,91 +111,53 @@ class Enums:
 
         A value added in place cannot be used before the transaction has ended.
         """
-        place = {"type": self._name(enum), "table": "", "column": ""}
-        columns = [EnumColumn(*row) for row in self.connection.execute(_COLUMNS, place)]
-        labels, dialect = self._labels(enum), self.connection.dialect
-        for statement in change_of_values(enum, labels, columns, dialect, in_place=in_place):
-            self._execute(statement)
+        labels, name = self._labels(enum), self._name(enum)
+        if labels == enum.enums:
+            return
+        if in_place and labels == [label for label in enum.enums if label in labels]:
+            for before, label in zip([None, *enum.enums], enum.enums, strict=False):
+                if label not in labels:
+                    place = f"AFTER {_quote(before)}" if before else f"BEFORE {_quote(labels[0])}"
+                    self._execute(f"ALTER TYPE {name} ADD VALUE {_quote(label)} {place}")
+            return
+        columns = self.connection.execute(_COLUMNS, {"type": name, "table": "", "column": ""}).all()
+        old = self._preparer.quote(f"{enum.name}_old")
+        self._execute(f"ALTER TYPE {name} RENAME TO {old}")
+        enum.create(self.connection, checkfirst=False)
+        for table, column, default in columns:
+            self._convert(table, column, name, default)
+        schema = f"{self._preparer.quote(enum.schema)}." if enum.schema else ""
+        self._execute(f"DROP TYPE {schema}{old}")
 
     def convert(self, table: str, column: str, type_: TypeEngine[Any]) -> None:
         """Change the type of a column from or to an enumerated one; the table is quoted."""
         place = {"type": "", "table": table, "column": column}
-        dialect = self.connection.dialect
-        for row in self.connection.execute(_COLUMNS, place).all():
-            for statement in change_of_type(EnumColumn(*row), type_.compile(dialect), dialect):
-                self._execute(statement)
+        for *_, default in self.connection.execute(_COLUMNS, place).all():
+            self._convert(table, column, type_.compile(self.connection.dialect), default)
+
+    def _convert(self, table: str, column: str, type_: str, default: str | None) -> None:
+        quoted = self._preparer.quote(column)
+        alter = f"ALTER TABLE {table} ALTER COLUMN {quoted}"
+        if default is not None:
+            self._execute(f"{alter} DROP DEFAULT")
+        self._execute(f"{alter} TYPE {type_} USING {quoted}::text::{type_}")
+        if default is not None:
+            literal = re.sub(r"^('(?:[^']|'')*')::.*$", r"\1", default)
+            self._execute(f"{alter} SET DEFAULT {literal}")
 
     def _labels(self, enum: ENUM) -> list[str]:
         return [*self.connection.scalars(_LABELS, {"type": self._name(enum)})]
 
     def _name(self, type_: NamedType) -> str:
-        return _name_of(type_, self.connection.dialect)
+        name: str = self._preparer.format_type(type_)
+        return name
+
+    @property
+    def _preparer(self) -> Any:
+        return self.connection.dialect.identifier_preparer
 
     def _execute(self, statement: str) -> None:
-        self.connection.execute(as_ddl(statement))
-
-
-class EnumColumn(NamedTuple):
-    """A column of an enumerated type."""
-
-    table: str
-    """As it is quoted."""
-    name: str
-    default: str | None
-    """The SQL of its server default; None without one."""
-
-
-def change_of_values(
-    enum: ENUM,
-    labels: Sequence[str],
-    columns: Iterable[EnumColumn],
-    dialect: sa.Dialect,
-    *,
-    in_place: bool = True,
-) -> Iterator[str]:
-    """Yield the statements that give a type with the values `labels` those of `enum`.
-
-    `columns` are those of that type. `in_place` only adds values, if that is enough.
-    """
-    name, preparer = _name_of(enum, dialect), dialect.identifier_preparer
-    if labels == enum.enums:
-        return
-    if in_place and labels == [label for label in enum.enums if label in labels]:
-        for before, label in zip([None, *enum.enums], enum.enums, strict=False):
-            if label not in labels:
-                place = f"AFTER {_quote(before)}" if before else f"BEFORE {_quote(labels[0])}"
-                yield f"ALTER TYPE {name} ADD VALUE {_quote(label)} {place}"
-        return
-    old = preparer.quote(f"{enum.name}_old")
-    yield f"ALTER TYPE {name} RENAME TO {old}"
-    yield f"CREATE TYPE {name} AS ENUM ({', '.join(map(_quote, enum.enums))})"
-    for column in columns:
-        yield from change_of_type(column, name, dialect)
-    schema = f"{preparer.quote(enum.schema)}." if enum.schema else ""
-    yield f"DROP TYPE {schema}{old}"
-
-
-def change_of_type(column: EnumColumn, type_: str, dialect: sa.Dialect) -> Iterator[str]:
-    """Yield the statements that change a column from or to an enumerated type."""
-    quoted = dialect.identifier_preparer.quote(column.name)
-    alter = f"ALTER TABLE {column.table} ALTER COLUMN {quoted}"
-    if column.default is not None:
-        yield f"{alter} DROP DEFAULT"
-    yield f"{alter} TYPE {type_} USING {quoted}::text::{type_}"
-    if column.default is not None:
-        literal = re.sub(r"^('(?:[^']|'')*')::.*$", r"\1", column.default)
-        yield f"{alter} SET DEFAULT {literal}"
-
-
-def as_ddl(statement: str) -> sa.DDL:
-    """Return a statement that is executed as it is."""
-    return sa.DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
-
-
-def _name_of(type_: NamedType, dialect: sa.Dialect) -> str:
-    preparer: Any = dialect.identifier_preparer
-    name: str = preparer.format_type(type_)
-    return name
+        self.connection.execute(sa.DDL(statement.replace("%", "%%")))  # type: ignore[no-untyped-call]
 
 
 def _quote(label: str) -> str:

@@ -1,10 +1,12 @@
 """Upgrading and downgrading the database, one revision in one transaction at a time."""
 
+import inspect
 import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import CoroutineType, GeneratorType
 
 from alembic import command
 from alembic.config import Config
@@ -47,6 +49,7 @@ logger = logging.getLogger(__name__)
 LOCK_CONFLICT_TIMEOUT = 300.0
 """Seconds for which a revision is retried while another transaction holds a lock it needs."""
 
+_CONTEXTS = (AbstractContextManager, AbstractAsyncContextManager)
 _LOCK_NOT_AVAILABLE = "55P03"
 _DEADLOCK = "40P01"
 
@@ -268,15 +271,24 @@ def _completed(run: Callable[..., object]) -> Callable[..., object]:
 
     def complete(**options: object) -> object:
         result = run(**options)
-        if deferral := deferral_in(result):
+        # The function of a context manager is a generator.
+        begun = getattr(result, "gen", result) if isinstance(result, _CONTEXTS) else result
+        if not _has_run(begun) and (deferral := deferral_in(begun)):
             message = f"it is {deferral.text}"
-            raise MigrationError(message)
-        if isinstance(result, AbstractContextManager):
-            message = "it returns a context manager, which nothing enters"
             raise MigrationError(message)
         return result
 
     return complete
+
+
+def _has_run(result: object) -> bool:
+    """Return whether a generator or coroutine has begun, as one has that a revision runs itself."""
+    match result:
+        case GeneratorType():
+            return inspect.getgeneratorstate(result) != inspect.GEN_CREATED
+        case CoroutineType():
+            return inspect.getcoroutinestate(result) != inspect.CORO_CREATED
+    return False
 
 
 def _is_lock_conflict(error: BaseException) -> bool:

@@ -3,12 +3,13 @@
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 
-from pegboard.database import db, is_undefined
+from pegboard.database import db, is_of_statement, is_undefined
 from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.histories import ensure_app_context
 from pegboard.migrations.missing import find_missing
 from pegboard.migrations.status import pending_histories
 from pegboard.problems import Problem
+from pegboard.redaction import reason_of
 
 
 def schema_problems(app: Flask) -> tuple[Problem, ...]:
@@ -22,9 +23,15 @@ def as_schema_error(error: DBAPIError, app: Flask) -> MigrationError | None:
 
     Rolls back the transaction of the statement. None if it failed for another reason.
     """
-    if not is_undefined(error):
+    if not is_of_statement(error):
         return None
     with ensure_app_context(app):
         db.session.rollback()
-        problems = schema_problems(app)
-    return MigrationError.of(problems) if problems else None
+        if is_undefined(error):
+            problems = schema_problems(app)
+            return MigrationError.of(problems) if problems else None
+        behind = [one.as_problem() for one in pending_histories(app)]
+    if not behind:
+        return None
+    told = "\n".join(map(str, behind))
+    return MigrationError(f"{reason_of(error)}\nThis may be the reason:\n{told}")

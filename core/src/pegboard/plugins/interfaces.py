@@ -1,10 +1,21 @@
 """Whether an object is what an interface, a protocol or another class, says."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FunctionType, UnionType
-from typing import Any, Generic, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    Self,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pegboard.callables import Deferral, deferral_of, stands_for, without_types
 from pegboard.plugins.origin import locate_function
@@ -77,21 +88,29 @@ def _mismatch(
 
 def _promises(declared: Callable[..., Any], deferral: Deferral) -> bool:
     """Return whether a method may return what its caller awaits or iterates, as far as is known."""
-    try:
-        promised = get_type_hints(declared).get("return", inspect.Signature.empty)
-    except Exception:  # noqa: BLE001 - a name may be known to mypy alone
-        return True
-    if promised is inspect.Signature.empty:
+    given = inspect.signature(declared).return_annotation
+    if given is inspect.Signature.empty:
         return deferral is not Deferral.ASYNC
+
+    def result() -> None: ...
+
+    result.__annotations__ = {"return": given}  # the types of its arguments may not be known here
+    try:
+        promised = get_type_hints(result, inspect.unwrap(declared).__globals__)["return"]
+    except Exception:  # noqa: BLE001 - a name may be known to mypy alone
+        return deferral is not Deferral.ASYNC or re.search(r"Await|Corout", str(given)) is not None
     return _may_be(promised, deferral.result)
 
 
 def _may_be(hint: Any, kind: type) -> bool:
     """Return whether an object of a type may be meant by a type hint; what is not known may be."""
     hint = getattr(hint, "__value__", hint)  # of `type Rows = Iterator[int]`
+    hint = getattr(hint, "__supertype__", hint)  # of a NewType
     origin = get_origin(hint) or hint
     if origin in (Union, UnionType):
         return any(_may_be(one, kind) for one in get_args(hint))
+    if origin in (Literal, Self):
+        return False
     if origin is Any or not isinstance(origin, type):
         return True
     try:

@@ -124,7 +124,8 @@ class Services:
             try:
                 self._made[wanted] = self._make(wanted)
             except (PluginError, StartupError) as error:
-                self._failed[wanted] = error
+                if not self._begun:  # else it may be another that needs this one too early
+                    self._failed[wanted] = error
                 raise
         return cast("_T", self._made[wanted])
 
