@@ -606,6 +606,37 @@ def test_types_of_all_kinds_stay_as_they_are(assemble: Assemble, notes: Plugin) 
     assert () == find_drift(app)
 
 
+def test_a_table_with_a_generated_column_can_be_rebuilt(assemble: Assemble, notes: Plugin) -> None:
+    """Whatever comes behind it; SQLAlchemy reads its expression to the end of the line."""
+    notes.write(
+        1,
+        """
+        op.create_table("notes",
+            sa.Column("size", sa.Integer, server_default=sa.text("(1 + 1)")),
+            sa.Column("twice", sa.Integer, sa.Computed("size * (2)", persisted=True)),
+            sa.CheckConstraint("size > 0", name="some"))
+        op.add_column("notes", sa.Column("title", sa.String(20), server_default="a:b"))
+        """,
+    )
+    notes.write(
+        2,
+        """
+        with op.batch_alter_table("notes") as batch:
+            batch.alter_column("title", existing_type=sa.String(20), type_=sa.String(30))
+        """,
+    )
+    app = assemble(notes)
+    upgrade(app, revision="notes_0001")
+    insert = sa.text("INSERT INTO notes (size) VALUES (3)")
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(insert)
+    upgrade(app)
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(insert)
+        rows = connection.execute(sa.text("SELECT twice, title FROM notes")).all()
+        assert [(6, "a:b")] * 2 == rows
+
+
 @pytest.mark.slow
 def test_other_plugins_tables_are_not_seen(assemble: Assemble, make_plugin: MakePlugin) -> None:
     """A plugin can refer to another's table, and neither compares the tables of the other."""

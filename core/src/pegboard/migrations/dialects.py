@@ -19,6 +19,7 @@ from pegboard.migrations.errors import MigrationError
 from pegboard.migrations.record import with_record
 from pegboard.migrations.reflection import has_kept_ids
 from pegboard.migrations.rendering import compile_expression, literal_text, render_expression
+from pegboard.migrations.sql_texts import sql_of
 
 _NOT_PRINTED = (
     "{} is not printed: which columns have the enumerated type, and which defaults, only the "
@@ -211,6 +212,9 @@ class SQLite(SQLiteImpl):
         for column in table.columns:
             if column.computed is not None:
                 batch_impl.column_transfers[column.name].pop("expr", None)
+        for column in batch_impl.new_table.columns:
+            if column.computed is not None:
+                column.computed.sqltext = literal_text(sql_of(column.computed))
 
     def correct_for_autogen_constraints(self, *_: Any, **__: Any) -> None:
         """Leave out nothing."""
