@@ -4,13 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from enum import Enum
-from types import (
-    AsyncGeneratorType,
-    BuiltinFunctionType,
-    CoroutineType,
-    GeneratorType,
-    MethodWrapperType,
-)
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MethodType
 from typing import Any
 
 
@@ -30,19 +24,25 @@ class Deferral(Enum):
 
 def deferral_of(value: Any) -> Deferral | None:
     """Return why a call of a value does nothing yet; None if it does its work."""
+    if (function := _function_of(value)) is None:
+        return None
+    flags = function.__code__.co_flags
+    if inspect.iscoroutinefunction(function) or flags & inspect.CO_ITERABLE_COROUTINE:
+        return Deferral.ASYNC
+    if inspect.isasyncgenfunction(function):
+        return Deferral.ASYNC_GENERATOR
+    return Deferral.GENERATOR if inspect.isgeneratorfunction(function) else None
+
+
+def _function_of(value: Any) -> FunctionType | None:
+    """Return the function of Python that a call of a value runs; None for one in C, and a class."""
     while isinstance(value, functools.partial):
         value = value.func
-    if isinstance(value, type):
-        return None
-    called = value if inspect.isroutine(value) else getattr(value, "__call__", None)  # noqa: B004
-    if inspect.iscoroutinefunction(called):
-        return Deferral.ASYNC
-    if inspect.isasyncgenfunction(called):
-        return Deferral.ASYNC_GENERATOR
-    if not inspect.isgeneratorfunction(called):
-        return None
-    is_awaited = called.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE  # by @types.coroutine
-    return Deferral.ASYNC if is_awaited else Deferral.GENERATOR
+    if not isinstance(value, type | FunctionType | MethodType):
+        value = getattr(type(value), "__call__", None)  # noqa: B004
+    function = getattr(value, "__func__", value)
+    # A mock says that it is an object of another class.
+    return function if type(function) is FunctionType else None
 
 
 def deferral_in(result: object) -> Deferral | None:
@@ -76,13 +76,14 @@ def stands_for(method: Callable[..., Any], declared: inspect.Signature, *, by_na
 
     Arguments are given by place, or `by_name` as well; those with a default may be left out.
     """
-    is_in_c = isinstance(method, BuiltinFunctionType | MethodWrapperType)
+    is_in_c = _function_of(method) is None and not isinstance(method, type)
     taken = None if is_in_c else _taken_by(method)
     every = [*declared.parameters.values()]
     # An overloaded method is declared so: what it is called with is not known.
-    if taken is None or (every and all(one.kind in _ANY_NUMBER for one in every)):
+    if taken is None or [one.kind for one in every] == [*_ANY_NUMBER]:
         return True
-    if {one.kind for one in every} & _ANY_NUMBER - {one.kind for one in taken.parameters.values()}:
+    kinds = {one.kind for one in taken.parameters.values()}
+    if any(one.kind in _ANY_NUMBER and one.kind not in kinds for one in every):
         return False
     needed = [one for one in every if one.default is one.empty]
     return all(
@@ -99,7 +100,7 @@ def without_types(signature: inspect.Signature) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
-_ANY_NUMBER = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+_ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _taken_by(value: Callable[..., Any]) -> inspect.Signature | None:

@@ -1,6 +1,7 @@
 """Services by their interfaces: provided by one plugin, required by others, which name none."""
 
 import functools
+import operator
 import sys
 import types
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Any, Protocol, Self, TypeVar, cast, overload
+from unittest.mock import create_autospec
 
 import click
 import pytest
@@ -330,6 +332,9 @@ class Store(Protocol):
     def described(self) -> dict[str, Any]:
         """Return what is known of it."""
 
+    def drop(self, *keys: str) -> None:
+        """Forget values."""
+
     def charge(self, order: "Order") -> int:  # type: ignore[name-defined]  # noqa: F821
         """Take an object of a type that is imported for mypy alone."""
 
@@ -370,6 +375,9 @@ class MemoryStore:
     def described(self) -> dict[str, Any]:
         """Know nothing."""
         return {}
+
+    def drop(self, *keys: str) -> None:
+        """Do nothing."""
 
     def charge(self, order: object) -> int:
         """Do nothing."""
@@ -482,6 +490,13 @@ class GeneratedTable:
         """Close."""
 
 
+class Keyed(Protocol):
+    """May have a function that is written in C."""
+
+    def key(self, row: object) -> object:
+        """Return that of a row."""
+
+
 FITTING: list[tuple[type, object]] = [
     (Table, GeneratedTable()),
     (MutableMapping, {}),
@@ -490,6 +505,8 @@ FITTING: list[tuple[type, object]] = [
     (Sequence, "text"),
     (AbstractContextManager, ExitStack()),
     (str, "text"),
+    (Mailer, create_autospec(SmtpMailer, instance=True, sender="shop")),
+    (Keyed, types.SimpleNamespace(key=operator.itemgetter("name"))),
 ]
 
 
@@ -650,6 +667,13 @@ def test_what_is_iterated_is_not_what_is_awaited(name, method, text) -> None:
     service = type("Wrong", (MemoryStore,), {name: method})()
     (problem,) = problems(plugin("one", provide(Store, service)))
     assert f"an object of type Wrong, whose {name} is {text}" in problem.summary
+
+
+def test_a_service_takes_any_number_of_arguments_where_its_interface_does() -> None:
+    """One is not enough."""
+    service = type("Wrong", (MemoryStore,), {"drop": lambda self, key: None})()
+    (problem,) = problems(plugin("one", provide(Store, service)))
+    assert "whose drop(key) cannot be called as drop(*keys)" in problem.summary
 
 
 def test_all_that_is_wrong_with_a_service_is_told() -> None:

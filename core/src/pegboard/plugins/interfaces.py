@@ -20,8 +20,10 @@ from typing import (
 from pegboard.callables import Deferral, deferral_of, stands_for, without_types
 from pegboard.plugins.origin import locate_function
 
-_OF_CLASSES = {"__init__", "__new__", "__init_subclass__", "__subclasshook__"}
-"""Methods that make an object or a class, and that nobody calls on a service."""
+_OF_CLASSES = {
+    *("__init__", "__post_init__", "__new__", "__del__", "__init_subclass__", "__subclasshook__"),
+}
+"""Methods that make an object or a class or end one, and that nobody calls on a service."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from traceback import walk_tb
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from pegboard.redaction import reason_of
@@ -52,7 +52,7 @@ def locate_error(error: BaseException, package: str) -> str:
 def locate_function(function: object) -> str:
     """Return where a function is defined, as in `, at shop/plugin.py:12`; empty if it is in C."""
     code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
-    if code is None:
+    if not isinstance(code, CodeType):
         return ""
     module = str(getattr(function, "__module__", ""))
     return f"{_AT}{_shown(_below(Path(code.co_filename), module), code.co_firstlineno)}"
