@@ -146,7 +146,7 @@ class PostgreSQL(PostgresqlImpl):
                 self._enums.ensure(type_)
             elif name not in created:
                 type_.create(self.connection, checkfirst=False)
-            elif self._printed.get(name) != values:
+            elif self._printed.get(name, values) != values:
                 raise MigrationError(_NOT_PRINTED.format(f"another type {type_.name}"))
             self._printed[name] = values
             created.add(name)

@@ -21,7 +21,8 @@ from typing import Any, NotRequired, TypedDict
 
 from pegboard.grading import Effect, import_watched
 from pegboard.testing.host_values import changed_values, host_values
-from pegboard.testing.process_state import OwnCalls, changed_state, outlasting, process_state
+from pegboard.testing.own_calls import OwnCalls, outlasting
+from pegboard.testing.process_state import changed_state, process_state
 
 FORK_TIMEOUT = 20.0
 """Seconds that a forked process has to answer its requests."""

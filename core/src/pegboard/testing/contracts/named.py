@@ -10,7 +10,7 @@ from flask import Flask
 from pegboard.plugins import Candidate, installed_plugins
 from pegboard.problems import StartupError
 from pegboard.testing.fixtures import MakeApp
-from pegboard.testing.process_state import regular_package
+from pegboard.testing.own_calls import regular_package
 
 BuildApp = Callable[..., Flask]
 """Builds an app that has the plugin, those that it requires, and the others that are named."""
